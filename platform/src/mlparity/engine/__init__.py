@@ -1,0 +1,1 @@
+"""Jobs and DAG runs: what computes, behind every vendor's API."""

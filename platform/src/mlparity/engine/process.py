@@ -1,0 +1,81 @@
+"""The seam between a job and what runs its process.
+
+A ``ProcessExecutor`` gives a command its own process group, its private absolute paths, a clean environment
+and a log file, and reports how it ended. ``sandbox`` (mount namespaces, warm workers) is the default one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What an image stands for here, as ``stacks/runtimes.yaml`` resolves it."""
+
+    name: str  # "host", "xgboost-algorithm", ...
+    kind: str  # "host" | "venv" | "container" | "builtin"
+    # kind "builtin": module whose ``main()`` is the image's entry point when the job gives none
+    module: str = ""
+    # modules that a warm worker has imported before the job starts
+    preload: Sequence[str] = ()
+    python: str = ""  # interpreter; "" is this process's own
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process to run."""
+
+    id: str  # names the working folder and the log; [A-Za-z0-9-]
+    runtime: Runtime
+    command: Sequence[str]  # argv inside the sandbox; empty: the runtime's own entry point
+    environment: Mapping[str, str]  # complete: nothing of this process's environment is inherited
+    # absolute path inside -> folder outside: {"/opt/ml": Path(".../jobs/<id>/ml")}
+    mounts: Mapping[str, Path]
+    working_directory: str  # inside
+    log_path: Path  # stdout and stderr, appended as they are written
+    hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for several instances
+
+
+@dataclass(frozen=True)
+class ProcessExit:
+    """How a process ended: exactly one of ``code`` and ``signal`` is set."""
+
+    code: int | None
+    signal: int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself with exit code 0."""
+        return self.code == 0
+
+
+class RunningProcess(Protocol):
+    """A started process."""
+
+    def wait(self, timeout: float | None = None) -> ProcessExit | None:
+        """Block until it ends (None where ``timeout`` seconds pass first). Any thread, any number of times."""
+        ...
+
+    def terminate(self) -> None:
+        """SIGTERM to the job's main process and its group, as a container runtime's stop does."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to everything the job started, also what left its process group. Idempotent."""
+        ...
+
+
+class ProcessExecutor(Protocol):
+    """Starts processes. ``close`` kills those that still run."""
+
+    def start(self, spec: ProcessSpec) -> RunningProcess:
+        """Start ``spec``. Raises ``RuntimeUnavailableError`` or ``SandboxUnavailableError`` with what to do."""
+        ...
+
+    def close(self) -> None:
+        """Kill every process and worker that this executor started, and wait for them."""
+        ...

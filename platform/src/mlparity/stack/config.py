@@ -1,0 +1,65 @@
+"""What the control plane needs to know: the active local profile, resolved to plain values."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ControlPlaneConfig:
+    """The effective values of a local profile. ``stack.start`` makes it; nothing else reads the environment."""
+
+    data_dir: Path
+    profile: str = "embedded"
+    aws_port: int = 4570  # the one AWS endpoint: SageMaker, S3, STS, IAM, Logs, EventBridge, ...
+    mlflow_port: int = 4571
+    region: str = "us-east-1"
+    account_id: str = "123456789012"
+    role_name: str = "MlparitySageMakerRole"
+    access_key_id: str = "mlparity"
+    secret_access_key: str = "mlparity-local-only"  # noqa: S105 - a local fixed pair, worth nothing elsewhere
+    max_parallel_jobs: int = os.cpu_count() or 2
+
+    @property
+    def aws_url(self) -> str:
+        """The one AWS endpoint. An IP, not a name: botocore then uses path-style S3."""
+        return f"http://{LOOPBACK}:{self.aws_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """The tracking server."""
+        return f"http://{LOOPBACK}:{self.mlflow_port}"
+
+    @property
+    def role_arn(self) -> str:
+        """The execution role that exists from the start."""
+        return f"arn:aws:iam::{self.account_id}:role/{self.role_name}"
+
+    @property
+    def default_bucket(self) -> str:
+        """The bucket that SageMaker's SDK calls its default."""
+        return f"sagemaker-{self.region}-{self.account_id}"
+
+    @property
+    def database_path(self) -> Path:
+        """The state database."""
+        return self.data_dir / "state" / "mlparity.db"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """The bytes of the bucket store."""
+        return self.data_dir / "objects"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """One folder a job: its mounts while it runs, its log for good."""
+        return self.data_dir / "jobs"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of the stack's own processes."""
+        return self.data_dir / "logs"

@@ -1,0 +1,276 @@
+"""The first schema."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from mlparity.state.schema.base import UtcDateTime
+
+
+revision = '0001'
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table('approvals',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('group_name', sa.String(length=256), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('before', sa.String(length=32), nullable=False),
+    sa.Column('after', sa.String(length=32), nullable=False),
+    sa.Column('actor', sa.String(length=256), nullable=False),
+    sa.Column('comment', sa.Text(), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_approvals'))
+    )
+    with op.batch_alter_table('approvals', schema=None) as batch_op:
+        batch_op.create_index('ix_approvals_version', ['api', 'group_name', 'version'], unique=False)
+
+    op.create_table('aws_journal',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('service', sa.String(length=64), nullable=False),
+    sa.Column('operation', sa.String(length=128), nullable=False),
+    sa.Column('method', sa.String(length=8), nullable=False),
+    sa.Column('url', sa.Text(), nullable=False),
+    sa.Column('headers', sa.JSON(), nullable=False),
+    sa.Column('body', sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_aws_journal'))
+    )
+    op.create_table('buckets',
+    sa.Column('name', sa.String(length=63), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('region', sa.String(length=32), nullable=False),
+    sa.Column('versioning', sa.String(length=16), nullable=False),
+    sa.Column('settings', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_buckets'))
+    )
+    op.create_table('documents',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('api', 'kind', 'name', name=op.f('pk_documents'))
+    )
+    with op.batch_alter_table('documents', schema=None) as batch_op:
+        batch_op.create_index('ix_documents_created', ['api', 'kind', 'created_at'], unique=False)
+
+    op.create_table('events',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('source', sa.String(length=128), nullable=False),
+    sa.Column('detail_type', sa.String(length=256), nullable=False),
+    sa.Column('resources', sa.JSON(), nullable=False),
+    sa.Column('detail', sa.JSON(), nullable=False),
+    sa.Column('delivered_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_events'))
+    )
+    with op.batch_alter_table('events', schema=None) as batch_op:
+        batch_op.create_index('ix_events_delivered', ['delivered_at'], unique=False)
+
+    op.create_table('jobs',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('spec', sa.JSON(), nullable=False),
+    sa.Column('phase', sa.String(length=16), nullable=False),
+    sa.Column('history', sa.JSON(), nullable=False),
+    sa.Column('failure_reason', sa.Text(), nullable=False),
+    sa.Column('exit_code', sa.Integer(), nullable=True),
+    sa.Column('results', sa.JSON(), nullable=False),
+    sa.Column('stop_requested_at', UtcDateTime(), nullable=True),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('started_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.Column('run_id', sa.String(length=64), nullable=True),
+    sa.Column('step', sa.String(length=256), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_jobs'))
+    )
+    with op.batch_alter_table('jobs', schema=None) as batch_op:
+        batch_op.create_index('ix_jobs_api_kind_created', ['api', 'kind', 'created_at'], unique=False)
+        batch_op.create_index('ix_jobs_phase', ['phase'], unique=False)
+        batch_op.create_index('ix_jobs_run', ['run_id'], unique=False)
+        batch_op.create_index('uq_jobs_api_kind_name', ['api', 'kind', 'name'], unique=True)
+
+    op.create_table('model_groups',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('description', sa.Text(), nullable=False),
+    sa.Column('last_version', sa.Integer(), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('api', 'name', name=op.f('pk_model_groups'))
+    )
+    with op.batch_alter_table('model_groups', schema=None) as batch_op:
+        batch_op.create_index('ix_model_groups_created', ['api', 'created_at'], unique=False)
+
+    op.create_table('model_versions',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('group_name', sa.String(length=256), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('approval', sa.String(length=32), nullable=False),
+    sa.Column('approval_description', sa.Text(), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('api', 'group_name', 'version', name=op.f('pk_model_versions'))
+    )
+    with op.batch_alter_table('model_versions', schema=None) as batch_op:
+        batch_op.create_index('ix_model_versions_created', ['api', 'group_name', 'created_at'], unique=False)
+
+    op.create_table('objects',
+    sa.Column('bucket', sa.String(length=63), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('version_id', sa.String(length=64), nullable=False),
+    sa.Column('sequence', sa.BigInteger(), nullable=False),
+    sa.Column('is_latest', sa.Boolean(), nullable=False),
+    sa.Column('is_delete_marker', sa.Boolean(), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.Column('etag', sa.String(length=64), nullable=False),
+    sa.Column('blobs', sa.JSON(), nullable=False),
+    sa.Column('headers', sa.JSON(), nullable=False),
+    sa.Column('user_metadata', sa.JSON(), nullable=False),
+    sa.Column('checksums', sa.JSON(), nullable=False),
+    sa.Column('tags', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('bucket', 'key', 'version_id', name=op.f('pk_objects'))
+    )
+    with op.batch_alter_table('objects', schema=None) as batch_op:
+        batch_op.create_index('ix_objects_bucket_latest_key', ['bucket', 'is_latest', 'key'], unique=False)
+        batch_op.create_index('ix_objects_sequence', ['sequence'], unique=False)
+
+    op.create_table('run_steps',
+    sa.Column('run_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('position', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('attempt', sa.Integer(), nullable=False),
+    sa.Column('branch', sa.String(length=64), nullable=False),
+    sa.Column('failure_reason', sa.Text(), nullable=False),
+    sa.Column('job_id', sa.String(length=36), nullable=True),
+    sa.Column('outputs', sa.JSON(), nullable=False),
+    sa.Column('details', sa.JSON(), nullable=False),
+    sa.Column('cache_key', sa.String(length=64), nullable=True),
+    sa.Column('started_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('run_id', 'name', name=op.f('pk_run_steps'))
+    )
+    with op.batch_alter_table('run_steps', schema=None) as batch_op:
+        batch_op.create_index('ix_run_steps_cache', ['cache_key', 'status', 'ended_at'], unique=False)
+        batch_op.create_index('ix_run_steps_job', ['job_id'], unique=False)
+
+    op.create_table('runs',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('parent', sa.String(length=256), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('plan', sa.JSON(), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('failure_reason', sa.Text(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('started_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_runs'))
+    )
+    with op.batch_alter_table('runs', schema=None) as batch_op:
+        batch_op.create_index('ix_runs_api_kind_parent_created', ['api', 'kind', 'parent', 'created_at'], unique=False)
+        batch_op.create_index('ix_runs_status', ['status'], unique=False)
+
+    op.create_table('tags',
+    sa.Column('resource', sa.String(length=512), nullable=False),
+    sa.Column('key', sa.String(length=256), nullable=False),
+    sa.Column('value', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('resource', 'key', name=op.f('pk_tags'))
+    )
+    op.create_table('upload_parts',
+    sa.Column('upload_id', sa.String(length=64), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('blob', sa.String(length=64), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.Column('etag', sa.String(length=64), nullable=False),
+    sa.Column('checksums', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('upload_id', 'number', name=op.f('pk_upload_parts'))
+    )
+    op.create_table('uploads',
+    sa.Column('upload_id', sa.String(length=64), nullable=False),
+    sa.Column('bucket', sa.String(length=63), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('headers', sa.JSON(), nullable=False),
+    sa.Column('user_metadata', sa.JSON(), nullable=False),
+    sa.Column('tags', sa.JSON(), nullable=False),
+    sa.Column('checksum', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('upload_id', name=op.f('pk_uploads'))
+    )
+    with op.batch_alter_table('uploads', schema=None) as batch_op:
+        batch_op.create_index('ix_uploads_bucket_key', ['bucket', 'key'], unique=False)
+
+
+
+def downgrade() -> None:
+    """Revert."""
+    with op.batch_alter_table('uploads', schema=None) as batch_op:
+        batch_op.drop_index('ix_uploads_bucket_key')
+
+    op.drop_table('uploads')
+    op.drop_table('upload_parts')
+    op.drop_table('tags')
+    with op.batch_alter_table('runs', schema=None) as batch_op:
+        batch_op.drop_index('ix_runs_status')
+        batch_op.drop_index('ix_runs_api_kind_parent_created')
+
+    op.drop_table('runs')
+    with op.batch_alter_table('run_steps', schema=None) as batch_op:
+        batch_op.drop_index('ix_run_steps_job')
+        batch_op.drop_index('ix_run_steps_cache')
+
+    op.drop_table('run_steps')
+    with op.batch_alter_table('objects', schema=None) as batch_op:
+        batch_op.drop_index('ix_objects_sequence')
+        batch_op.drop_index('ix_objects_bucket_latest_key')
+
+    op.drop_table('objects')
+    with op.batch_alter_table('model_versions', schema=None) as batch_op:
+        batch_op.drop_index('ix_model_versions_created')
+
+    op.drop_table('model_versions')
+    with op.batch_alter_table('model_groups', schema=None) as batch_op:
+        batch_op.drop_index('ix_model_groups_created')
+
+    op.drop_table('model_groups')
+    with op.batch_alter_table('jobs', schema=None) as batch_op:
+        batch_op.drop_index('uq_jobs_api_kind_name')
+        batch_op.drop_index('ix_jobs_run')
+        batch_op.drop_index('ix_jobs_phase')
+        batch_op.drop_index('ix_jobs_api_kind_created')
+
+    op.drop_table('jobs')
+    with op.batch_alter_table('events', schema=None) as batch_op:
+        batch_op.drop_index('ix_events_delivered')
+
+    op.drop_table('events')
+    with op.batch_alter_table('documents', schema=None) as batch_op:
+        batch_op.drop_index('ix_documents_created')
+
+    op.drop_table('documents')
+    op.drop_table('buckets')
+    op.drop_table('aws_journal')
+    with op.batch_alter_table('approvals', schema=None) as batch_op:
+        batch_op.drop_index('ix_approvals_version')
+
+    op.drop_table('approvals')

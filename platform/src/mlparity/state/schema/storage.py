@@ -1,0 +1,68 @@
+"""Buckets, object versions, and multipart uploads. The bytes are files; these rows say which."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+
+from mlparity.state.schema.base import Json, UtcDateTime, metadata
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("region", String(32), nullable=False),
+    # "" (never enabled), "Enabled" or "Suspended"
+    Column("versioning", String(16), nullable=False, default=""),
+    # sub-resource documents stored and read back: {"tagging": ..., "policy": ..., "lifecycle": ...}
+    Column("settings", Json, nullable=False, default=dict),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("bucket", String(63), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version_id", String(64), primary_key=True),  # "null" where the bucket is not versioned
+    # Order of writing over the whole store: the newest version of a key has the highest.
+    Column("sequence", BigInteger, nullable=False),
+    Column("is_latest", Boolean, nullable=False),
+    Column("is_delete_marker", Boolean, nullable=False, default=False),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(64), nullable=False),
+    # [[blob id, size], ...] in order: a multipart object keeps its parts as they were uploaded.
+    Column("blobs", Json, nullable=False),
+    Column("headers", Json, nullable=False),  # content-type, cache-control, ... as the client sent them
+    Column("user_metadata", Json, nullable=False),
+    Column("checksums", Json, nullable=False),  # {"CRC32": base64, ..., "type": "FULL_OBJECT" | "COMPOSITE"}
+    Column("tags", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_objects_bucket_latest_key", "bucket", "is_latest", "key"),
+    Index("ix_objects_sequence", "sequence"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String(64), primary_key=True),
+    Column("bucket", String(63), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("user_metadata", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("checksum", Json, nullable=False),  # {"algorithm": "CRC32", "type": "COMPOSITE"} or {}
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_uploads_bucket_key", "bucket", "key"),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("upload_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("blob", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(64), nullable=False),
+    Column("checksums", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""One durable bucket store, and the wire protocols that speak to it."""
