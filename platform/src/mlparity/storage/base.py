@@ -75,7 +75,7 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        """Write the object's bytes to ``path`` (parents are made), by link where the file system allows copies on write."""
+        """Write the object's bytes to ``path``; parents are made, an existing file is replaced."""
         ...
 
     def list(
