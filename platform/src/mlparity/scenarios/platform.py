@@ -1,0 +1,80 @@
+"""What a scenario is given: the names and clients of the active profile. Nothing in it depends on the vendor's SDK."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from mlparity.errors import ConfigurationError, ScenarioError
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The active profile, as a scenario sees it. The environment already points the vendor's SDKs at it."""
+
+    profile: str  # "embedded", "aws"
+    local: bool  # whether the profile runs on this machine
+    region: str
+    role_arn: str  # the execution role that jobs and pipelines run as
+    bucket: str  # a bucket to keep the scenario's objects in
+    tracking_uri: str  # MLflow; "" where the profile has none
+    data_dir: Path  # the platform's data folder
+    folder: Path  # scenarios/<name>: where the scenario's own files are
+    workdir: Path  # exists, belongs to this scenario, and is kept between runs
+    arguments: Sequence[str] = ()  # what the person wrote after the scenario's name
+    output: TextIO = sys.stdout
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], folder: Path, arguments: Sequence[str] = ()) -> Platform:
+        """Read the MLPARITY_* variables that ``mlparity run`` and ``mlparity env`` set.
+
+        Raises ``ConfigurationError`` where one is missing.
+        """
+        data_dir = Path(_required(environment, "MLPARITY_DATA_DIR"))
+        workdir = data_dir / "scenarios" / folder.name
+        workdir.mkdir(parents=True, exist_ok=True)
+        return cls(
+            profile=_required(environment, "MLPARITY_PROFILE"),
+            local=_required(environment, "MLPARITY_LOCAL") == "true",
+            region=_required(environment, "AWS_DEFAULT_REGION"),
+            role_arn=_required(environment, "MLPARITY_ROLE_ARN"),
+            bucket=_required(environment, "MLPARITY_BUCKET"),
+            tracking_uri=environment.get("MLFLOW_TRACKING_URI", ""),
+            data_dir=data_dir,
+            folder=folder,
+            workdir=workdir,
+            arguments=tuple(arguments),
+        )
+
+    def say(self, text: str) -> None:
+        """Tell the person what was done: one line (or more), shown at once."""
+        self.output.write(f"{text}\n")
+        self.output.flush()
+
+    def check(self, condition: bool, message: str) -> None:
+        """Hold the scenario to a result. Raises ``ScenarioError`` with ``message`` unless ``condition``."""
+        if not condition:
+            raise ScenarioError(
+                message, "a check of the scenario did not hold", "see the lines above, and the jobs' logs"
+            )
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of ``service`` ("s3", "sagemaker", "events") for the profile's endpoint and region."""
+        import boto3
+
+        session: Any = boto3.Session(region_name=self.region)
+        return session.client(service)
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise ConfigurationError(
+            f"{name} is not set",
+            "a scenario takes the names of the active profile from the environment",
+            'start it with `mlparity run NAME`, or run `eval "$(mlparity env)"` first',
+        )
+    return value
