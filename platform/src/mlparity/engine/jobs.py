@@ -1,0 +1,184 @@
+"""What a job is: an image, a command, files in, folders out, limits. Vendor APIs translate into this.
+
+A vendor's contract (SageMaker's ``/opt/ml``, Vertex's ``/gcs``, …) is expressed through ``files``, ``inputs``
+and ``outputs``; the engine knows none of them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Phase(StrEnum):
+    """Where a job is. The last three are final."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    DOWNLOADING = "downloading"
+    RUNNING = "running"
+    UPLOADING = "uploading"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows."""
+        return self in {Phase.COMPLETED, Phase.FAILED, Phase.STOPPED}
+
+
+class FailureKind(StrEnum):
+    """Whose fault a failure is; vendors word the reason by it."""
+
+    NONE = ""
+    INPUT = "input"  # an input could not be read
+    PROGRAM = "program"  # the job's own program failed
+    OUTPUT = "output"  # an output could not be written
+    RUNTIME = "runtime"  # no runtime for the image, or no sandbox on this machine
+    INTERRUPTED = "interrupted"  # the control plane or a worker died under it
+    INTERNAL = "internal"  # a defect of mlparity
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """Objects to place in the job before it starts."""
+
+    name: str
+    uri: str  # s3://bucket/prefix
+    path: str  # absolute, inside the job
+    # "prefix": every key that starts with the URI's; "manifest": a JSON list of keys
+    kind: str = "prefix"
+    # Of several instances, this one takes every ``shard_count``-th object.
+    shard_index: int = 0
+    shard_count: int = 1
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class JobOutput:
+    """A folder of the job to store when it ends."""
+
+    name: str
+    path: str  # absolute, inside the job
+    uri: str  # s3://bucket/prefix, or the archive's own key
+    archive: bool = False  # one .tar.gz instead of the files
+    on_failure: bool = False  # store it also when the program failed
+    required: bool = False  # an empty folder still makes an (empty) archive
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """A metric read from the log: the last match of the first group is its final value."""
+
+    name: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class LogStream:
+    """Where the vendor's log service shows the job's output."""
+
+    group: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class TrackingRequest:
+    """The experiment-tracking run that the job gets."""
+
+    experiment: str
+    run_name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything needed to run a job; stored before it starts."""
+
+    image: str
+    command: Sequence[str]  # entry point and arguments; empty: the image's own
+    environment: Mapping[str, str]
+    log: LogStream
+    roots: Sequence[str]  # absolute folders that are the job's own: ("/opt/ml",)
+    arguments: Sequence[str] = ()  # what the image's own entry point is given, where command is empty
+    files: Mapping[str, str] = field(default_factory=dict)  # absolute path -> text
+    folders: Sequence[str] = ()  # made before the start
+    inputs: Sequence[JobInput] = ()
+    outputs: Sequence[JobOutput] = ()
+    working_directory: str = "/"
+    max_runtime_seconds: int = 86400
+    stop_grace_seconds: int = 120  # between SIGTERM and SIGKILL
+    failure_file: str = ""  # its text is the program's own failure reason
+    message_file: str = ""  # its text is the program's exit message
+    metrics: Sequence[MetricDefinition] = ()
+    tracking: TrackingRequest | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in the database."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> JobSpec:
+        """The inverse of ``to_json``."""
+        values = dict(document)
+        values["log"] = LogStream(**values["log"])
+        values["inputs"] = tuple(JobInput(**item) for item in values["inputs"])
+        values["outputs"] = tuple(JobOutput(**item) for item in values["outputs"])
+        values["metrics"] = tuple(MetricDefinition(**item) for item in values["metrics"])
+        values["tracking"] = TrackingRequest(**values["tracking"]) if values["tracking"] else None
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class PhaseEntry:
+    """One phase that a job entered."""
+
+    phase: Phase
+    at: datetime
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the database knows it."""
+
+    id: str
+    api: str
+    kind: str
+    name: str
+    request: Mapping[str, Any]
+    spec: JobSpec
+    phase: Phase
+    history: Sequence[PhaseEntry]
+    failure_reason: str
+    exit_code: int | None
+    results: Mapping[str, Any]
+    stop_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None  # when its program started
+    ended_at: datetime | None
+    modified_at: datetime
+    run_id: str | None
+    step: str | None
+
+    @property
+    def failure_kind(self) -> FailureKind:
+        """Whose fault the failure is."""
+        return FailureKind(self.results.get("failure_kind", ""))
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to create."""
+
+    api: str
+    kind: str
+    name: str
+    request: Mapping[str, Any]
+    spec: JobSpec
+    run_id: str | None = None
+    step: str | None = None
