@@ -1,0 +1,191 @@
+"""What a DAG run is: steps with dependencies and gates, whatever vendor's file they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from mlparity.engine.jobs import Job
+
+
+class RunStatus(StrEnum):
+    """Where a run is. The last three are final."""
+
+    EXECUTING = "executing"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows."""
+        return self in {RunStatus.STOPPED, RunStatus.FAILED, RunStatus.SUCCEEDED}
+
+
+class StepStatus(StrEnum):
+    """Where a step is. PENDING steps have not begun; SKIPPED ones lie on a branch not taken."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    EXECUTING = "executing"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows."""
+        return self in {StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED, StepStatus.SKIPPED}
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self in {StepStatus.STARTING, StepStatus.EXECUTING, StepStatus.STOPPING}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A step behind a condition: it begins only where the condition took ``branch``."""
+
+    step: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One step as planned. ``body`` is the vendor's own definition of it."""
+
+    name: str
+    kind: str
+    depends_on: Sequence[str]
+    body: Mapping[str, Any]
+    gate: Gate | None = None
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The steps of a run, in the order they were written, and the values that they may refer to."""
+
+    steps: Sequence[StepPlan]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    max_parallel_steps: int = 0  # 0: as many as are ready
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in the database."""
+        return {
+            "steps": [
+                {
+                    "name": step.name,
+                    "kind": step.kind,
+                    "depends_on": list(step.depends_on),
+                    "body": dict(step.body),
+                    "gate": [step.gate.step, step.gate.branch] if step.gate else None,
+                }
+                for step in self.steps
+            ],
+            "parameters": dict(self.parameters),
+            "context": dict(self.context),
+            "max_parallel_steps": self.max_parallel_steps,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RunPlan:
+        """The inverse of ``to_json``."""
+        steps = tuple(
+            StepPlan(
+                item["name"],
+                item["kind"],
+                tuple(item["depends_on"]),
+                item["body"],
+                Gate(*item["gate"]) if item["gate"] else None,
+            )
+            for item in document["steps"]
+        )
+        return cls(steps, document["parameters"], document["context"], document["max_parallel_steps"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the database knows it."""
+
+    id: str
+    api: str
+    kind: str
+    parent: str
+    name: str
+    request: Mapping[str, Any]
+    plan: RunPlan
+    status: RunStatus
+    failure_reason: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a run as the database knows it."""
+
+    run_id: str
+    name: str
+    position: int
+    kind: str
+    status: StepStatus
+    attempt: int
+    branch: str
+    failure_reason: str
+    job_id: str | None
+    outputs: Mapping[str, Any]
+    details: Mapping[str, Any]
+    cache_key: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StepUpdate:
+    """What a handler says of a step: its new status, and what changed with it. None leaves a value as it is."""
+
+    status: StepStatus
+    outputs: Mapping[str, Any] | None = None
+    details: Mapping[str, Any] | None = None
+    branch: str | None = None
+    failure_reason: str | None = None
+    job_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a handler gets: the run, the step's plan and record, and the records of all steps by name."""
+
+    run: Run
+    plan: StepPlan
+    step: Step
+    steps: Mapping[str, Step]
+
+
+class StepHandler(Protocol):
+    """Gives one kind of step its meaning. Must return soon: it runs in the engine's one thread."""
+
+    def start(self, context: StepContext) -> StepUpdate:
+        """Begin the step: with a job (EXECUTING and its id), or at once with its end.
+
+        Called again for the same step after a crash: it must find what it began before.
+        """
+        ...
+
+    def on_job(self, context: StepContext, job: Job) -> StepUpdate:
+        """The step's job has ended: what the step is now."""
+        ...
+
+    def stop(self, context: StepContext) -> None:
+        """Ask the step's work to stop; its end arrives as usual."""
+        ...
