@@ -1,0 +1,55 @@
+"""Which environment variables and flags override which key. Nothing else reads the environment for a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of a profile that may come from elsewhere than a file."""
+
+    key: str
+    variables: tuple[str, ...]  # the first that is set and not empty wins
+    flag: str = ""  # "--aws-port"; as it is shown to a person
+    only: str = ""  # "local" or "cloud": the kind of profile it is for; "": both
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data_dir", ("MLPARITY_DATA_DIR",), "--data-dir"),
+    Setting("engine.max_parallel_jobs", ("MLPARITY_MAX_PARALLEL_JOBS",)),
+    Setting("roles.aws_api.port", ("MLPARITY_AWS_PORT",), "--aws-port", only="local"),
+    Setting("roles.tracking.port", ("MLPARITY_MLFLOW_PORT",), "--mlflow-port", only="local"),
+    Setting("roles.aws_api.region", ("MLPARITY_REGION",), "--region", only="local"),
+    Setting("roles.aws_api.account_id", ("MLPARITY_ACCOUNT_ID",), only="local"),
+    Setting("roles.aws_api.secret_access_key", (), only="local", secret=True),
+    # In the cloud the names that the vendor's own tools read count as well.
+    Setting("roles.aws_api.region", ("MLPARITY_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"), "--region", only="cloud"),
+    Setting("roles.aws_api.profile", ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"), only="cloud"),
+    Setting("roles.aws_api.role_arn", ("MLPARITY_AWS_ROLE_ARN", "SAGEMAKER_ROLE"), only="cloud"),
+    Setting("roles.aws_api.bucket", ("MLPARITY_AWS_BUCKET",), only="cloud"),
+)
+
+
+def for_kind(kind: str) -> tuple[Setting, ...]:
+    """The settings that a profile of ``kind`` has."""
+    return tuple(setting for setting in SETTINGS if setting.only in ("", kind))
+
+
+def from_environment(setting: Setting, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The (variable, value) that sets ``setting``; None where none does."""
+    for variable in setting.variables:
+        value = environment.get(variable, "")
+        if value:
+            return variable, value
+    return None
+
+
+def how_to_set(key: str, kind: str) -> str:
+    """The ways to set ``key`` without editing a file, as a phrase; "" where there is none."""
+    for setting in for_kind(kind):
+        if setting.key == key:
+            return " or ".join(filter(None, (setting.flag, *setting.variables[:2])))
+    return ""
