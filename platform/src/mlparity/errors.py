@@ -17,7 +17,8 @@ those; a wire API maps the class to its vendor's error code and sends ``what`` a
     ├── StorageError              the bucket store
     │   ├── NoSuchBucketError / BucketExistsError / BucketNotEmptyError / InvalidBucketNameError
     │   ├── NoSuchObjectError / NoSuchUploadError
-    │   └── PreconditionFailedError / InvalidRangeError / BadDigestError / InvalidPartError
+    │   ├── PreconditionFailedError / InvalidRangeError / BadDigestError
+    │   └── InvalidPartError: PartTooSmallError, InvalidPartOrderError
     ├── EngineError               a job or a run cannot go on
     │   ├── RuntimeUnavailableError   no local runtime stands for this image
     │   └── SandboxUnavailableError   the promised absolute paths cannot be made private here
@@ -110,7 +111,15 @@ class NoSuchUploadError(StorageError):
 
 
 class InvalidPartError(StorageError):
-    """A part named at completion was not uploaded, is too small, or is out of order."""
+    """A part named at completion was not uploaded as described."""
+
+
+class PartTooSmallError(InvalidPartError):
+    """A part other than the last is smaller than 5 MiB."""
+
+
+class InvalidPartOrderError(InvalidPartError):
+    """The parts named at completion are not in ascending order."""
 
 
 class PreconditionFailedError(StorageError):

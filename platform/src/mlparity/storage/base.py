@@ -29,15 +29,28 @@ class ObjectInfo:
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    part_sizes: Sequence[int] = ()  # bytes of each part of a multipart object, else empty
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a delete did: the version that went, or the marker that came."""
+
+    key: str
+    version_id: str | None  # None in a bucket that was never versioned
+    is_delete_marker: bool = False
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of keys: ``objects`` and ``prefixes`` in key order, and where the next page starts."""
+    """One page of keys: ``objects`` and ``prefixes`` in key order, and where the next page starts.
+
+    Listed objects carry no ``headers``, ``user_metadata`` or ``tags``; ``head`` does.
+    """
 
     objects: Sequence[ObjectInfo]
     prefixes: Sequence[str]
-    next_key: str | None  # None where this is the last page
+    next_key: str | None  # ``start_after`` of the next page; None where this is the last
 
 
 class ObjectStore(Protocol):
@@ -88,6 +101,6 @@ class ObjectStore(Protocol):
         """All newest versions below ``prefix`` in key order, page by page."""
         ...
 
-    def delete(self, bucket: str, key: str, version_id: str | None = None) -> None:
+    def delete(self, bucket: str, key: str, version_id: str | None = None) -> Deleted:
         """Delete as S3 does: a marker in a versioned bucket; no error where the key does not exist."""
         ...

@@ -6,6 +6,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Tabl
 
 from mlparity.state.schema.base import Json, UtcDateTime, metadata
 
+# Keys sort by their UTF-8 bytes, as S3 lists them; SQLite does so by itself.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
 buckets = Table(
     "buckets",
     metadata,
@@ -22,7 +25,7 @@ objects = Table(
     "objects",
     metadata,
     Column("bucket", String(63), primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("key", Key, primary_key=True),
     Column("version_id", String(64), primary_key=True),  # "null" where the bucket is not versioned
     # Order of writing over the whole store: the newest version of a key has the highest.
     Column("sequence", BigInteger, nullable=False),
@@ -37,7 +40,8 @@ objects = Table(
     Column("checksums", Json, nullable=False),  # {"CRC32": base64, ..., "type": "FULL_OBJECT" | "COMPOSITE"}
     Column("tags", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Index("ix_objects_bucket_latest_key", "bucket", "is_latest", "key"),
+    # What a listing walks: the newest versions that are not delete markers, in key order.
+    Index("ix_objects_listing", "bucket", "is_latest", "is_delete_marker", "key"),
     Index("ix_objects_sequence", "sequence"),
 )
 
@@ -46,7 +50,7 @@ uploads = Table(
     metadata,
     Column("upload_id", String(64), primary_key=True),
     Column("bucket", String(63), nullable=False),
-    Column("key", Text, nullable=False),
+    Column("key", Key, nullable=False),
     Column("headers", Json, nullable=False),
     Column("user_metadata", Json, nullable=False),
     Column("tags", Json, nullable=False),
@@ -66,3 +70,7 @@ upload_parts = Table(
     Column("checksums", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
+
+# Blobs that no row names any more: written by the transaction that dropped the last row, removed some time after
+# the file is gone. What a crash leaves here is collected at the next start.
+doomed_blobs = Table("doomed_blobs", metadata, Column("blob", String(64), primary_key=True))

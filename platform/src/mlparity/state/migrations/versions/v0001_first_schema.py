@@ -61,6 +61,10 @@ def upgrade() -> None:
     with op.batch_alter_table('documents', schema=None) as batch_op:
         batch_op.create_index('ix_documents_created', ['api', 'kind', 'created_at'], unique=False)
 
+    op.create_table('doomed_blobs',
+    sa.Column('blob', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('blob', name=op.f('pk_doomed_blobs'))
+    )
     op.create_table('events',
     sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('id', sa.String(length=36), nullable=False),
@@ -130,7 +134,7 @@ def upgrade() -> None:
 
     op.create_table('objects',
     sa.Column('bucket', sa.String(length=63), nullable=False),
-    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql'), nullable=False),
     sa.Column('version_id', sa.String(length=64), nullable=False),
     sa.Column('sequence', sa.BigInteger(), nullable=False),
     sa.Column('is_latest', sa.Boolean(), nullable=False),
@@ -146,7 +150,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('bucket', 'key', 'version_id', name=op.f('pk_objects'))
     )
     with op.batch_alter_table('objects', schema=None) as batch_op:
-        batch_op.create_index('ix_objects_bucket_latest_key', ['bucket', 'is_latest', 'key'], unique=False)
+        batch_op.create_index('ix_objects_listing', ['bucket', 'is_latest', 'is_delete_marker', 'key'], unique=False)
         batch_op.create_index('ix_objects_sequence', ['sequence'], unique=False)
 
     op.create_table('run_steps',
@@ -209,7 +213,7 @@ def upgrade() -> None:
     op.create_table('uploads',
     sa.Column('upload_id', sa.String(length=64), nullable=False),
     sa.Column('bucket', sa.String(length=63), nullable=False),
-    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql'), nullable=False),
     sa.Column('headers', sa.JSON(), nullable=False),
     sa.Column('user_metadata', sa.JSON(), nullable=False),
     sa.Column('tags', sa.JSON(), nullable=False),
@@ -242,7 +246,7 @@ def downgrade() -> None:
     op.drop_table('run_steps')
     with op.batch_alter_table('objects', schema=None) as batch_op:
         batch_op.drop_index('ix_objects_sequence')
-        batch_op.drop_index('ix_objects_bucket_latest_key')
+        batch_op.drop_index('ix_objects_listing')
 
     op.drop_table('objects')
     with op.batch_alter_table('model_versions', schema=None) as batch_op:
@@ -267,6 +271,7 @@ def downgrade() -> None:
     with op.batch_alter_table('documents', schema=None) as batch_op:
         batch_op.drop_index('ix_documents_created')
 
+    op.drop_table('doomed_blobs')
     op.drop_table('documents')
     op.drop_table('buckets')
     op.drop_table('aws_journal')
