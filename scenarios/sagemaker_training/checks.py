@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scenarios.sagemaker_training.artifacts import Artifacts, RawFacts, Recomputed, download
 from scenarios.sagemaker_training.execution import Ended
-from scenarios.sagemaker_training.pipeline import MSE_THRESHOLD, PACKAGE_GROUP, REQUIRED_REDUCTION
+from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, REQUIRED_REDUCTION
 
 from mlparity.scenarios import Platform
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
-
-from sagemaker.mlops.workflow.pipeline import Pipeline, PipelineExecution
+from typing import TYPE_CHECKING, Any
 
 from mlparity.scenarios import Platform
+
+if TYPE_CHECKING:
+    from sagemaker.mlops.workflow.pipeline import Pipeline, PipelineExecution
 
 ENDED = ("Succeeded", "Failed", "Stopped")
 
