@@ -172,6 +172,10 @@ def summary(
 
 
 def quiet() -> None:
-    """The SDK says each upload at INFO, and warns that a pipeline session starts no job, which is its purpose."""
-    logging.getLogger("sagemaker").setLevel(logging.WARNING)
+    """Leave the terminal to the scenario.
+
+    The SDK turns the root logger to INFO when it is imported, and warns that a pipeline session starts no job, which is
+    what a pipeline session is for.
+    """
+    logging.getLogger().setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
