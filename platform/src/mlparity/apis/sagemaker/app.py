@@ -1,0 +1,93 @@
+"""The ASGI app: JSON 1.1 in, the model's checks, the operation, the model's checks again, JSON 1.1 out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+from starlette.types import Receive, Scope, Send
+
+from mlparity.apis.sagemaker.context import Caller, Response, SageMaker
+from mlparity.apis.sagemaker.errors import SageMakerError, from_mlparity
+from mlparity.apis.sagemaker.operations import BY_NAME
+from mlparity.errors import InvalidRequestError, MlparityError
+from mlparity.wire.aws_model import SerializationError, message
+from mlparity.wire.json_values import jsonable
+
+_LOG = logging.getLogger(__name__)
+_TARGET = "SageMaker."
+_MEDIA_TYPE = "application/x-amz-json-1.1"
+
+
+class SageMakerApp:
+    """Serves the operations of ``operations.OPERATIONS``; ``caller_of`` names who signed a request."""
+
+    def __init__(self, api: SageMaker, caller_of: Callable[[Mapping[str, str]], Caller]) -> None:
+        self._api = api
+        self._caller_of = caller_of
+        self._known = frozenset(api.model.operations)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        request = HttpRequest(scope, receive)
+        body = await request.body()
+        status, document = await anyio.to_thread.run_sync(self._answer, dict(request.headers), body)
+        headers = {"x-amzn-RequestId": self._api.ids.uuid()}
+        if status >= 400:  # noqa: PLR2004 - HTTP
+            headers["x-amzn-ErrorType"] = document["__type"]
+        payload = orjson.dumps(jsonable(document))
+        await HttpResponse(payload, status, headers, _MEDIA_TYPE)(scope, receive, send)
+
+    def _answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+        try:
+            return 200, self._call(headers, body)
+        except SageMakerError as error:
+            return error.status, {"__type": error.code, "message": error.message}
+        except MlparityError as error:
+            translated = from_mlparity(error)
+            return translated.status, {"__type": translated.code, "message": translated.message}
+        except Exception as error:  # noqa: BLE001 - a defect is answered and logged, not a dropped connection
+            _LOG.exception("SageMaker request failed")
+            return 500, {"__type": "InternalFailure", "message": f"mlparity failed: {error!r}"}
+
+    def _call(self, headers: Mapping[str, str], body: bytes) -> Response:
+        name = self._operation(headers)
+        request = self._checked(name, body)
+        try:
+            response = BY_NAME[name].handler(self._api, request, self._caller_of(headers))
+        except InvalidRequestError as error:
+            raise SageMakerError("ValidationException", ". ".join(error.lines())) from error
+        violations = self._api.model.check_response(name, response)
+        if violations:
+            raise SageMakerError("InternalFailure", f"mlparity's own response: {message(violations)}", 500)
+        return response
+
+    def _operation(self, headers: Mapping[str, str]) -> str:
+        target = headers.get("x-amz-target", "")
+        name = target.removeprefix(_TARGET)
+        if not target.startswith(_TARGET) or name not in self._known:
+            raise SageMakerError("UnknownOperationException", f"Unknown operation: {target or '(none)'}")
+        if name not in BY_NAME:
+            raise SageMakerError(
+                "UnknownOperationException",
+                f"SageMaker.{name} is not served by mlparity. See `mlparity parity sagemaker`.",
+            )
+        return name
+
+    def _checked(self, name: str, body: bytes) -> dict[str, Any]:
+        try:
+            document = orjson.loads(body) if body else {}
+        except orjson.JSONDecodeError as error:
+            raise SageMakerError("SerializationException", f"Unable to parse the request: {error}") from None
+        try:
+            request, violations = self._api.model.read_request(name, document)
+        except SerializationError as error:
+            raise SageMakerError("SerializationException", str(error)) from None
+        if violations:
+            raise SageMakerError("ValidationException", message(violations))
+        return request

@@ -1,0 +1,52 @@
+"""What every operation is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlparity.apis.sagemaker.arns import Arns
+from mlparity.clock import Clock
+from mlparity.engine.events import EventJournal
+from mlparity.engine.job_service import JobService
+from mlparity.engine.run_engine import RunEngine
+from mlparity.ids import IdSource
+from mlparity.registry import ModelRegistry
+from mlparity.state.documents import DocumentRepository, TagRepository
+from mlparity.storage.base import ObjectStore
+from mlparity.wire.aws_model import AwsModel
+
+API = "sagemaker"
+
+Request = Mapping[str, Any]
+Response = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who signed the request, as STS would name him."""
+
+    arn: str
+    principal_id: str
+
+    def user_context(self) -> Response:
+        """As SageMaker writes ``CreatedBy`` and ``LastModifiedBy``."""
+        return {"IamIdentity": {"Arn": self.arn, "PrincipalId": self.principal_id}}
+
+
+@dataclass(frozen=True)
+class SageMaker:
+    """The substrate as SageMaker's operations see it."""
+
+    arns: Arns
+    model: AwsModel
+    jobs: JobService
+    runs: RunEngine
+    registry: ModelRegistry
+    documents: DocumentRepository
+    tags: TagRepository
+    store: ObjectStore
+    events: EventJournal
+    clock: Clock
+    ids: IdSource

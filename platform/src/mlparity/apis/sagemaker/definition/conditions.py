@@ -1,0 +1,54 @@
+"""Conditions of a ConditionStep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlparity.errors import InvalidRequestError
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "Equals": lambda left, right: bool(left == right),
+    "GreaterThan": lambda left, right: bool(left > right),
+    "GreaterThanOrEqualTo": lambda left, right: bool(left >= right),
+    "LessThan": lambda left, right: bool(left < right),
+    "LessThanOrEqualTo": lambda left, right: bool(left <= right),
+}
+TYPES = frozenset({*_COMPARISONS, "In", "Not", "Or"})
+
+
+def holds(condition: Mapping[str, Any], resolve: Callable[[Any], Any]) -> bool:
+    """Whether one condition is true. Raises ``InvalidRequestError`` where its operands cannot be compared."""
+    kind = condition["Type"]
+    if kind == "Not":
+        return not holds(condition["Expression"], resolve)
+    if kind == "Or":
+        return any(holds(item, resolve) for item in condition["Conditions"])
+    if kind == "In":
+        value = resolve(condition["QueryValue"])
+        return any(_compare("Equals", value, resolve(item)) for item in condition["Values"])
+    return _compare(kind, resolve(condition["LeftValue"]), resolve(condition["RightValue"]))
+
+
+def _compare(kind: str, left: Any, right: Any) -> bool:
+    """Numbers compare as numbers, also where one of them came as text; NaN is never anything."""
+    left, right = _as_number(left, right), _as_number(right, left)
+    if any(isinstance(side, float) and math.isnan(side) for side in (left, right)):
+        return False
+    try:
+        return _COMPARISONS[kind](left, right)
+    except TypeError:
+        raise InvalidRequestError(
+            f"condition {kind} cannot compare {left!r} with {right!r}", "they are of different kinds"
+        ) from None
+
+
+def _as_number(value: Any, other: Any) -> Any:
+    is_number = isinstance(other, int | float) and not isinstance(other, bool)
+    if isinstance(value, str) and is_number:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,145 @@
+"""Processing jobs: create, describe, list, stop, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlparity.apis.sagemaker import tags
+from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
+from mlparity.apis.sagemaker.errors import in_use, not_found, validation
+from mlparity.apis.sagemaker.job_status import failure_reason, job_status
+from mlparity.apis.sagemaker.listing import page_request, with_token
+from mlparity.apis.sagemaker.processing_contract import processing_spec, refuse_unsupported
+from mlparity.apis.sagemaker.training_jobs import job_filter
+from mlparity.engine.jobs import FailureKind, Job, NewJob, Phase
+from mlparity.errors import ConflictError, NotFoundError
+from mlparity.wire.json_values import jsonable
+
+KIND = "ProcessingJob"
+_SORT = {"Name": "name", "CreationTime": "created_at", "Status": "phase"}
+_ECHOED = (
+    "ProcessingInputs",
+    "ProcessingOutputConfig",
+    "ProcessingResources",
+    "StoppingCondition",
+    "AppSpecification",
+    "Environment",
+    "NetworkConfig",
+    "RoleArn",
+    "ExperimentConfig",
+)
+
+
+def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """CreateProcessingJob."""
+    job = submit(api, request)
+    return {"ProcessingJobArn": api.arns.processing_job(job.name)}
+
+
+def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Job:
+    """Start the job that a validated request asks for."""
+    refuse_unsupported(request)
+    name = request["ProcessingJobName"]
+    suffix = str(int(api.clock.now().timestamp() * 1000))
+    spec = processing_spec(request, api.arns, suffix)
+    try:
+        job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+    except ConflictError as error:
+        raise in_use(
+            "Job name must be unique within an AWS account and region, and a job with this name already exists "
+            f"({api.arns.processing_job(name)})"
+        ) from error
+    tags.set_on_create(api, api.arns.processing_job(name), request)
+    return job
+
+
+def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """DescribeProcessingJob."""
+    return render(api, find(api, request["ProcessingJobName"]))
+
+
+def find(api: SageMaker, name: str) -> Job:
+    """The job, or SageMaker's error for its absence."""
+    try:
+        return api.jobs.repository.find(API, KIND, name)
+    except NotFoundError:
+        raise validation(f"Could not find requested job with name: {name}") from None
+
+
+def render(api: SageMaker, job: Job) -> Response:
+    """A processing job as DescribeProcessingJob shows it."""
+    response: Response = {name: job.request[name] for name in _ECHOED if job.request.get(name) is not None}
+    response |= {
+        "ProcessingJobName": job.name,
+        "ProcessingJobArn": api.arns.processing_job(job.name),
+        "ProcessingJobStatus": job_status(job),
+        "CreationTime": job.created_at,
+        "LastModifiedTime": job.modified_at,
+    }
+    if job.started_at is not None:
+        response["ProcessingStartTime"] = job.started_at
+    if job.ended_at is not None:
+        response["ProcessingEndTime"] = job.ended_at
+    if message := job.results.get("message"):
+        response["ExitMessage"] = message
+    if job.phase is Phase.FAILED:
+        response["FailureReason"] = _reason(job)
+    return response
+
+
+def _reason(job: Job) -> str:
+    if job.failure_kind is FailureKind.PROGRAM:
+        return f"AlgorithmError: See job logs for more information, exit code: {job.exit_code}"
+    return failure_reason(job)
+
+
+def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """ListProcessingJobs."""
+    page = api.jobs.repository.list(
+        job_filter(KIND, request), page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
+    )
+    return with_token({"ProcessingJobSummaries": [_summary(api, job) for job in page.items]}, page)
+
+
+def _summary(api: SageMaker, job: Job) -> Response:
+    summary: Response = {
+        "ProcessingJobName": job.name,
+        "ProcessingJobArn": api.arns.processing_job(job.name),
+        "CreationTime": job.created_at,
+        "LastModifiedTime": job.modified_at,
+        "ProcessingJobStatus": job_status(job),
+    }
+    if job.ended_at is not None:
+        summary["ProcessingEndTime"] = job.ended_at
+    if job.phase is Phase.FAILED:
+        summary["FailureReason"] = _reason(job)
+    return summary
+
+
+def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """StopProcessingJob: asks; a job that has ended is refused."""
+    job = find(api, request["ProcessingJobName"])
+    if job.phase.is_final:
+        raise validation(f"The request was rejected because the processing job is in status {job_status(job)}.")
+    api.jobs.stop(job.id)
+    return {}
+
+
+def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """DeleteProcessingJob: forgets a job that has ended."""
+    try:
+        job = api.jobs.repository.find(API, KIND, request["ProcessingJobName"])
+    except NotFoundError:
+        raise not_found("Requested resource not found.") from None
+    if not job.phase.is_final:
+        raise in_use(f"Processing job {job.name} is in status {job_status(job)}: stop it before you delete it")
+    api.jobs.repository.delete(job.id)
+    api.tags.remove(api.arns.processing_job(job.name))
+    return {}
+
+
+def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
+    """What pipeline steps may refer to: the Describe response."""
+    value = jsonable(render(api, job))
+    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
+    return value

@@ -1,0 +1,48 @@
+"""RegisterModel steps: a new version in the model registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlparity.apis.sagemaker import model_package_groups, model_packages
+from mlparity.apis.sagemaker.context import Caller, SageMaker
+from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.steps.resolution import checked_request, resolver
+from mlparity.engine.jobs import Job
+from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
+from mlparity.errors import InvalidRequestError
+
+
+@dataclass(frozen=True)
+class RegisterModelStep:
+    """Makes the package group where it is missing, and a version in it."""
+
+    api: Callable[[], SageMaker]
+
+    def start(self, context: StepContext) -> StepUpdate:
+        """Register. A restart in between finds the version by the token that names this step."""
+        api = self.api()
+        arguments = resolver(api, context).resolve(context.plan.body["Arguments"])
+        token = f"{context.run.id}-{context.plan.name}"[:36]
+        caller = Caller(str(context.run.plan.context.get("RoleArn", "")), context.run.id)
+        try:
+            request = checked_request(api, "CreateModelPackage", {**arguments, "ClientToken": token})
+            group = request.get("ModelPackageGroupName")
+            if group:
+                model_package_groups.ensure(api, group, caller)
+            arn = model_packages.create(api, request, caller)["ModelPackageArn"]
+        except SageMakerError as error:
+            raise InvalidRequestError("ClientError: Failed to invoke CreateModelPackage", error.message) from error
+        return StepUpdate(
+            StepStatus.SUCCEEDED,
+            outputs={**arguments, "ModelPackageArn": arn},
+            details={"RegisterModel": {"Arn": arn}},
+        )
+
+    def on_job(self, context: StepContext, job: Job) -> StepUpdate:  # noqa: ARG002
+        """Never: it has no job."""
+        return StepUpdate(context.step.status)
+
+    def stop(self, context: StepContext) -> None:
+        """Nothing runs."""

@@ -1,0 +1,194 @@
+"""SageMaker's training container contract: a CreateTrainingJob request as a job.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlparity.apis.sagemaker.arns import Arns
+from mlparity.apis.sagemaker.context import Request
+from mlparity.apis.sagemaker.errors import not_served, validation
+from mlparity.engine.algorithms import builtin_metrics
+from mlparity.engine.jobs import JobInput, JobOutput, JobSpec, LogStream, MetricDefinition, TrackingRequest
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+DEFAULT_MAX_RUNTIME = 86400
+_INPUT = "/opt/ml/input"
+_HOST = "algo-1"
+
+
+def refuse_unsupported(request: Request) -> None:
+    """Refuse by name what would change the job's meaning if it were dropped."""
+    algorithm = request.get("AlgorithmSpecification", {})
+    resources = request.get("ResourceConfig", {})
+    refused = {
+        "AlgorithmSpecification.AlgorithmName": "AlgorithmName" in algorithm,
+        "AlgorithmSpecification.TrainingInputMode Pipe": algorithm.get("TrainingInputMode") == "Pipe",
+        "ResourceConfig.InstanceCount above 1": resources.get("InstanceCount", 1) > 1,
+        "ResourceConfig.InstanceGroups": bool(resources.get("InstanceGroups")),
+        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
+        "RetryStrategy": "RetryStrategy" in request,
+        "ServerlessJobConfig": "ServerlessJobConfig" in request,
+        "ModelPackageConfig": "ModelPackageConfig" in request,
+        "DebugRuleConfigurations": bool(request.get("DebugRuleConfigurations")),
+        "ProfilerRuleConfigurations": bool(request.get("ProfilerRuleConfigurations")),
+    }
+    for feature, present in refused.items():
+        if present:
+            raise not_served(feature)
+    if "TrainingImage" not in algorithm:
+        raise validation("AlgorithmSpecification must have TrainingImage or AlgorithmName")
+    for channel in request.get("InputDataConfig", ()):
+        _refuse_channel(channel)
+
+
+def _refuse_channel(channel: Mapping[str, Any]) -> None:
+    source = channel.get("DataSource", {})
+    name = channel["ChannelName"]
+    if "S3DataSource" not in source:
+        raise not_served(f"channel {name}: a DataSource other than S3DataSource")
+    if channel.get("InputMode") == "Pipe":
+        raise not_served(f"channel {name}: InputMode Pipe")
+    if channel.get("RecordWrapperType", "None") != "None":
+        raise not_served(f"channel {name}: RecordWrapperType RecordIO")
+    if channel.get("ShuffleConfig"):
+        raise not_served(f"channel {name}: ShuffleConfig")
+    if source["S3DataSource"]["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
+        raise not_served(f"channel {name}: S3DataType {source['S3DataSource']['S3DataType']}")
+
+
+def training_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec:
+    """The job that a (validated) request asks for."""
+    name = request["TrainingJobName"]
+    algorithm = request["AlgorithmSpecification"]
+    checkpoint = request.get("CheckpointConfig")
+    inputs = [_channel_input(channel) for channel in request.get("InputDataConfig", ())]
+    if checkpoint:
+        path = checkpoint.get("LocalPath", "/opt/ml/checkpoints")
+        inputs.append(JobInput("checkpoints", checkpoint["S3Uri"], path, required=False))
+    return JobSpec(
+        image=algorithm["TrainingImage"],
+        command=[*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ())]
+        if algorithm.get("ContainerEntrypoint")
+        else [],
+        arguments=["train"],
+        environment=_environment(request, arns),
+        log=LogStream(LOG_GROUP, f"{name}/{_HOST}-{stream_suffix}"),
+        roots=["/opt/ml"],
+        files=_config_files(request),
+        folders=[
+            f"{_INPUT}/config",
+            f"{_INPUT}/data",
+            "/opt/ml/model",
+            "/opt/ml/code",
+            "/opt/ml/output/data",
+        ],
+        inputs=inputs,
+        outputs=_outputs(request),
+        working_directory="/opt/ml/code",
+        max_runtime_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME),
+        failure_file="/opt/ml/output/failure",
+        metrics=metric_definitions(algorithm),
+        tracking=_tracking(request, arns),
+    )
+
+
+def metric_definitions(algorithm: Mapping[str, Any]) -> list[MetricDefinition]:
+    """The request's own definitions; those of a built-in algorithm's image where it gives none."""
+    given = algorithm.get("MetricDefinitions")
+    if given:
+        return [MetricDefinition(item["Name"], item["Regex"]) for item in given]
+    if algorithm.get("ContainerEntrypoint"):
+        return []
+    return [MetricDefinition(name, pattern) for name, pattern in builtin_metrics(algorithm["TrainingImage"])]
+
+
+def model_uri(request: Request) -> str:
+    """Where the model goes: ``S3OutputPath/JOB/output/model.tar.gz``."""
+    prefix = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
+    packed = request["OutputDataConfig"].get("CompressionType", "GZIP") == "GZIP"
+    return f"{prefix}/model.tar.gz" if packed else f"{prefix}/model/"
+
+
+def _channel_input(channel: Mapping[str, Any]) -> JobInput:
+    source = channel["DataSource"]["S3DataSource"]
+    return JobInput(
+        name=channel["ChannelName"],
+        uri=source["S3Uri"],
+        path=f"{_INPUT}/data/{channel['ChannelName']}",
+        kind="manifest" if source["S3DataType"] == "ManifestFile" else "prefix",
+    )
+
+
+def _outputs(request: Request) -> list[JobOutput]:
+    packed = request["OutputDataConfig"].get("CompressionType", "GZIP") == "GZIP"
+    folder = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
+    data = f"{folder}/output.tar.gz" if packed else f"{folder}/data/"
+    outputs = [
+        JobOutput("model", "/opt/ml/model", model_uri(request), archive=packed),
+        JobOutput("data", "/opt/ml/output/data", data, archive=packed, on_failure=True),
+    ]
+    checkpoint = request.get("CheckpointConfig")
+    if checkpoint:
+        path = checkpoint.get("LocalPath", "/opt/ml/checkpoints")
+        outputs.append(JobOutput("checkpoints", path, checkpoint["S3Uri"], on_failure=True))
+    return outputs
+
+
+def _environment(request: Request, arns: Arns) -> dict[str, str]:
+    name = request["TrainingJobName"]
+    return {
+        "TRAINING_JOB_NAME": name,
+        "TRAINING_JOB_ARN": arns.training_job(name),
+        "AWS_REGION": arns.region,
+        "CURRENT_HOST": _HOST,
+        **request.get("Environment", {}),
+    }
+
+
+def _config_files(request: Request) -> dict[str, str]:
+    resources = request.get("ResourceConfig", {})
+    instance_type = resources.get("InstanceType", "ml.m5.large")
+    channels = {
+        channel["ChannelName"]: {
+            "ContentType": channel.get("ContentType"),
+            "TrainingInputMode": channel.get("InputMode", "File"),
+            "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
+                "S3DataDistributionType", "FullyReplicated"
+            ),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+        }
+        for channel in request.get("InputDataConfig", ())
+    }
+    resource_config = {
+        "current_host": _HOST,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": [_HOST],
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [_HOST]}
+        ],
+        "network_interface_name": "lo",
+    }
+    config = f"{_INPUT}/config"
+    return {
+        f"{config}/hyperparameters.json": json.dumps(request.get("HyperParameters", {})),
+        f"{config}/inputdataconfig.json": json.dumps(channels),
+        f"{config}/resourceconfig.json": json.dumps(resource_config),
+        f"{config}/checkpointconfig.json": json.dumps(request.get("CheckpointConfig", {})),
+    }
+
+
+def _tracking(request: Request, arns: Arns) -> TrackingRequest:
+    wanted = request.get("MlflowConfig") or {}
+    experiment = wanted.get("MlflowExperimentName") or request.get("ExperimentConfig", {}).get("ExperimentName")
+    name = request["TrainingJobName"]
+    return TrackingRequest(
+        experiment=experiment or "sagemaker-training-jobs",
+        run_name=wanted.get("MlflowRunName") or name,
+        tags={"sagemaker.training_job_name": name, "sagemaker.training_job_arn": arns.training_job(name)},
+    )
