@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,12 @@ from mlparity.scenarios import Platform, Report
 
 def run(platform: Platform) -> Report:
     """Upload, build, run twice, approve. Every result is checked; the first that does not hold ends the scenario."""
-    quiet()
+    with quiet():
+        return story(platform)
+
+
+def story(platform: Platform) -> Report:
+    """The five parts, one after another."""
     session = PipelineSession(boto_session=boto3.Session(region_name=platform.region), default_bucket=platform.bucket)
     prefix = f"s3://{platform.bucket}/{PIPELINE}"
     files = flights_files()
@@ -171,11 +178,18 @@ def summary(
     return Report("SageMaker training: everything was checked and held", facts, look)
 
 
-def quiet() -> None:
-    """Leave the terminal to the scenario.
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave the terminal to the scenario: errors alone are logged.
 
-    The SDK turns the root logger to INFO when it is imported, and warns that a pipeline session starts no job, which is
-    what a pipeline session is for.
+    The SDK turns the root logger to INFO when it is imported, tells of each default it applies and each name it leaves
+    to the service, and warns that a pipeline session starts no job, which is what a pipeline session is for.
     """
-    logging.getLogger().setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+            yield
+    finally:
+        logging.disable(before)
