@@ -23,6 +23,7 @@ class Runtime:
     # modules that a warm worker has imported before the job starts
     preload: Sequence[str] = ()
     python: str = ""  # interpreter; "" is this process's own
+    requires: Sequence[str] = ()  # modules without which the runtime is not available
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,22 @@ class ProcessSpec:
 
 
 @dataclass(frozen=True)
+class ProcessUsage:
+    """What a process and its descendants used."""
+
+    user_seconds: float
+    system_seconds: float
+    peak_bytes: int  # resident memory of the largest of them
+    wall_seconds: float
+
+
+@dataclass(frozen=True)
 class ProcessExit:
     """How a process ended: exactly one of ``code`` and ``signal`` is set."""
 
     code: int | None
     signal: int | None
+    usage: ProcessUsage | None = None  # None where it was killed before it could be counted
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,223 @@
+"""The executor's side of one zygote: starts it, talks to it, notices its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlparity.clock import Clock
+from mlparity.engine.process import ProcessExit, ProcessUsage
+from mlparity.engine.warm import wire
+from mlparity.engine.warm.settings import BOOTSTRAP, ZygoteSettings
+from mlparity.errors import EngineError, SandboxUnavailableError
+
+_KILLED = ProcessExit(code=None, signal=signal.SIGKILL)
+
+
+class SandboxedProcess:
+    """A started job. ``RunningProcess`` for the rest of the engine."""
+
+    def __init__(
+        self, job_id: str, control: socket.socket, zygote: ZygoteProcess, clock: Clock, clean: Callable[[], None]
+    ) -> None:
+        self._id = job_id
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._control = control
+        self._zygote = zygote
+        self._clean = clean
+        self._reading = threading.Lock()
+        self._ended = threading.Event()
+        self._exit: ProcessExit | None = None
+
+    def wait(self, timeout: float | None = None) -> ProcessExit | None:
+        """Block until it ends (None where ``timeout`` seconds pass first)."""
+        return self._exit if self._ended.wait(timeout) else None
+
+    def terminate(self) -> None:
+        """SIGTERM to the job's main process and its group."""
+        try:
+            wire.send_json(self._control, {"op": "terminate"})
+        except OSError:
+            return  # it has ended
+
+    def kill(self) -> None:
+        """SIGKILL to the first process of its namespace, and so to everything in it."""
+        if not self._ended.is_set():
+            self._zygote.kill(self._id)
+
+    def await_start(self) -> str | None:
+        """Block until the command runs; what went wrong, otherwise."""
+        with self._reading:
+            try:
+                received = wire.receive_json(self._control)
+            except (OSError, EOFError):
+                received = None
+        if received is None:
+            return "the job's first process was killed"
+        error = received[0].get("error")
+        return None if error is None else str(error)
+
+    def end(self) -> None:
+        """Called once every process of the job is gone. Reads how it ended, if it could say so."""
+        if self._ended.is_set():
+            return
+        with self._reading:
+            self._exit = self._read_exit()
+        self._control.close()
+        self._clean()
+        self._ended.set()
+
+    def _read_exit(self) -> ProcessExit:
+        try:
+            while received := wire.receive_json(self._control):
+                if "exit" in received[0]:
+                    return _as_exit(received[0], self._clock.monotonic() - self._began)
+        except (OSError, EOFError, ValueError):
+            pass
+        return _KILLED
+
+
+def _as_exit(message: Mapping[str, Any], wall: float) -> ProcessExit:
+    status, usage = int(message["exit"]), message["usage"]
+    code = os.waitstatus_to_exitcode(status)
+    used = ProcessUsage(float(usage["user"]), float(usage["system"]), int(usage["peak"]), wall)
+    return ProcessExit(code if code >= 0 else None, -code if code < 0 else None, used)
+
+
+class ZygoteProcess:
+    """One zygote. Its thread starts it and lives as long as it, because its end is tied to that thread's."""
+
+    def __init__(self, python: str, settings: Mapping[str, Any], log: Path) -> None:
+        self._python = python
+        self._settings = settings
+        self._log = log
+        self._sock, self._far_end = socket.socketpair()
+        self._sending = threading.Lock()
+        self._jobs: dict[str, SandboxedProcess] = {}
+        self._jobs_lock = threading.Lock()
+        self._refused: dict[str, str] = {}
+        self._settled = threading.Event()  # ready, or dead before it was
+        self._dead = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="mlparity-zygote", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still can start jobs."""
+        return not self._dead.is_set()
+
+    def await_ready(self) -> None:
+        """Block until its modules are imported. Raises ``EngineError`` with the end of its log if it died."""
+        self._settled.wait()
+        if self._dead.is_set():
+            tail = self._log.read_text("utf-8", "replace")[-2000:].strip() if self._log.exists() else ""
+            raise EngineError(
+                "the worker that starts jobs could not start", tail or "it was killed", f"its log is {self._log}"
+            )
+
+    def start(self, job: Mapping[str, Any], log: int, clock: Clock, clean: Callable[[], None]) -> SandboxedProcess:
+        """Fork ``job``. Returns when its command runs; raises ``EngineError`` or ``SandboxUnavailableError``."""
+        self.await_ready()
+        near, far = socket.socketpair()
+        process = SandboxedProcess(job["id"], near, self, clock, clean)
+        with self._jobs_lock:
+            self._jobs[job["id"]] = process
+        try:
+            self._send({"op": "start", "job": job}, (log, far.fileno()))
+        except OSError:
+            far.close()
+            self._end(job["id"])
+            raise EngineError(
+                "the job was not started", "the worker that starts jobs was killed", "start it again"
+            ) from None
+        far.close()
+        problem = process.await_start()
+        if problem is not None:
+            process.wait()
+            raise SandboxUnavailableError(
+                f"job {job['id']} could not be started",
+                self._refused.pop(job["id"], problem),
+                "`mlparity doctor` says what this machine allows",
+            )
+        return process
+
+    def kill(self, job_id: str) -> None:
+        """SIGKILL everything of one job."""
+        try:
+            self._send({"op": "kill", "id": job_id})
+        except OSError:
+            return  # the zygote is gone, and the job with it
+
+    def close(self) -> None:
+        """Kill the zygote with all its jobs, and wait until they are gone."""
+        with contextlib.suppress(OSError):  # it was gone already
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+    def _send(self, message: Mapping[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        with self._sending:
+            wire.send_json(self._sock, message, descriptors)
+
+    def _supervise(self) -> None:
+        settings = ZygoteSettings(socket=self._far_end.fileno(), **self._settings)
+        try:
+            with self._log.open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                    [self._python, "-c", BOOTSTRAP, settings.source_root, json.dumps(asdict(settings))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=_environment(),
+                    cwd="/",
+                    pass_fds=(settings.socket,),
+                )
+            self._far_end.close()
+            self._listen()
+            process.kill()  # the guard; the kernel then ends the zygote and all jobs
+            process.wait()
+        finally:
+            self._dead.set()
+            self._settled.set()
+            with self._jobs_lock:
+                left = list(self._jobs)
+            for job_id in left:
+                self._end(job_id)
+            self._sock.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                received = wire.receive_json(self._sock)
+            except (OSError, EOFError):
+                return
+            if received is None:
+                return
+            message = received[0]
+            if "ready" in message:
+                self._settled.set()
+            elif "reaped" in message:
+                self._end(message["reaped"])
+            elif "refused" in message:
+                self._refused[message["refused"]] = message["why"]
+                self._end(message["refused"])
+
+    def _end(self, job_id: str) -> None:
+        with self._jobs_lock:
+            process = self._jobs.pop(job_id, None)
+        if process is not None:
+            process.end()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    return {**kept, "LANG": "C.UTF-8"}
