@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.jobs import FailureKind, Job, MetricDefinition, NewJob, Phase
+from mlparity.engine.jobs import FailureKind, Job, LogStream, MetricDefinition, NewJob, Phase
 from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, RunningProcess, Runtime
 from mlparity.engine.tracking import Tracking
 from mlparity.engine.workspace import Workspace, download, upload
@@ -33,11 +33,19 @@ class RuntimeResolver(Protocol):
         ...
 
 
-class LogPaths(Protocol):
+class LogFiles(Protocol):
     """Where a job's output goes."""
 
-    def open_stream(self, group: str, stream: str) -> Path:
-        """The file to append to."""
+    def create(self, log: LogStream) -> Path:
+        """The file that the job's process appends to; idempotent."""
+        ...
+
+    def append(self, log: LogStream, text: str) -> None:
+        """Add lines of our own."""
+        ...
+
+    def finish(self, log: LogStream) -> None:
+        """Nothing more will be written."""
         ...
 
 
@@ -68,7 +76,7 @@ class JobService:
         store: ObjectStore,
         executor: ProcessExecutor,
         runtimes: RuntimeResolver,
-        logs: LogPaths,
+        logs: LogFiles,
         tracking: Tracking,
         host: JobHost,
     ) -> None:
@@ -232,7 +240,7 @@ class JobService:
             environment={**self._host.environment, **tracking, **spec.environment},
             mounts=dict(workspace.mounts),
             working_directory=spec.working_directory,
-            log_path=self._logs.open_stream(spec.log.group, spec.log.stream),
+            log_path=self._logs.create(spec.log),
         )
 
     def _program_results(self, job: Job, workspace: Workspace, outcome: ProcessExit) -> dict[str, Any]:
@@ -242,8 +250,7 @@ class JobService:
             "signal": outcome.signal,
         }
         if job.spec.metrics:
-            log = self._logs.open_stream(job.spec.log.group, job.spec.log.stream)
-            results["metrics"] = final_metrics(log, job.spec.metrics)
+            results["metrics"] = final_metrics(self._logs.create(job.spec.log), job.spec.metrics)
         return results
 
     def _finish(self, job: Job, workspace: Workspace) -> None:
@@ -273,6 +280,8 @@ class JobService:
         return self.repository.get(job_id).stop_requested_at is not None
 
     def _fail(self, job: Job, failure: _JobFailedError) -> None:
+        if failure.kind is not FailureKind.PROGRAM:  # the program's own failure is in its log already
+            self._logs.append(job.spec.log, f"{failure.kind.value} error: {failure.reason}")
         self._enter(
             job.id,
             Phase.FAILED,
@@ -283,6 +292,7 @@ class JobService:
     def _enter(self, job_id: str, phase: Phase, **details: Any) -> Job:
         job = self.repository.enter(job_id, phase, **details)
         if phase.is_final:
+            self._logs.finish(job.spec.log)
             self._tracking.end(job)
         self._tell(job)
         return job

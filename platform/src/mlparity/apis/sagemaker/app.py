@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import anyio.to_thread
@@ -18,6 +18,7 @@ from mlparity.apis.sagemaker.operations import BY_NAME
 from mlparity.errors import InvalidRequestError, MlparityError
 from mlparity.wire.aws_model import SerializationError, message
 from mlparity.wire.json_values import jsonable
+from mlparity.wire.sigv4 import SignedRequest
 
 _LOG = logging.getLogger(__name__)
 _TARGET = "SageMaker."
@@ -25,27 +26,36 @@ _MEDIA_TYPE = "application/x-amz-json-1.1"
 
 
 class SageMakerApp:
-    """Serves the operations of ``operations.OPERATIONS``; ``caller_of`` names who signed a request."""
+    """Serves the operations of ``operations.OPERATIONS``.
 
-    def __init__(self, api: SageMaker, caller_of: Callable[[Mapping[str, str]], Caller]) -> None:
+    ``authenticate`` checks a request's signature and names who signed it, or raises ``SageMakerError``.
+    """
+
+    def __init__(self, api: SageMaker, authenticate: Callable[[SignedRequest, bytes], Caller]) -> None:
         self._api = api
-        self._caller_of = caller_of
+        self._authenticate = authenticate
         self._known = frozenset(api.model.operations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         request = HttpRequest(scope, receive)
         body = await request.body()
-        status, document = await anyio.to_thread.run_sync(self._answer, dict(request.headers), body)
+        signed = SignedRequest(
+            scope["method"],
+            scope.get("raw_path", b"/").decode("ascii", "replace").partition("?")[0],
+            scope["query_string"].decode("ascii", "replace"),
+            request.headers.items(),
+        )
+        status, document = await anyio.to_thread.run_sync(self._answer, signed, body)
         headers = {"x-amzn-RequestId": self._api.ids.uuid()}
         if status >= 400:  # noqa: PLR2004 - HTTP
             headers["x-amzn-ErrorType"] = document["__type"]
         payload = orjson.dumps(jsonable(document))
         await HttpResponse(payload, status, headers, _MEDIA_TYPE)(scope, receive, send)
 
-    def _answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    def _answer(self, signed: SignedRequest, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
-            return 200, self._call(headers, body)
+            return 200, self._call(signed, body)
         except SageMakerError as error:
             return error.status, {"__type": error.code, "message": error.message}
         except MlparityError as error:
@@ -55,11 +65,12 @@ class SageMakerApp:
             _LOG.exception("SageMaker request failed")
             return 500, {"__type": "InternalFailure", "message": f"mlparity failed: {error!r}"}
 
-    def _call(self, headers: Mapping[str, str], body: bytes) -> Response:
-        name = self._operation(headers)
+    def _call(self, signed: SignedRequest, body: bytes) -> Response:
+        caller = self._authenticate(signed, body)
+        name = self._operation(signed)
         request = self._checked(name, body)
         try:
-            response = BY_NAME[name].handler(self._api, request, self._caller_of(headers))
+            response = BY_NAME[name].handler(self._api, request, caller)
         except InvalidRequestError as error:
             raise SageMakerError("ValidationException", ". ".join(error.lines())) from error
         violations = self._api.model.check_response(name, response)
@@ -67,8 +78,8 @@ class SageMakerApp:
             raise SageMakerError("InternalFailure", f"mlparity's own response: {message(violations)}", 500)
         return response
 
-    def _operation(self, headers: Mapping[str, str]) -> str:
-        target = headers.get("x-amz-target", "")
+    def _operation(self, signed: SignedRequest) -> str:
+        target = signed.header("x-amz-target") or ""
         name = target.removeprefix(_TARGET)
         if not target.startswith(_TARGET) or name not in self._known:
             raise SageMakerError("UnknownOperationException", f"Unknown operation: {target or '(none)'}")

@@ -1,0 +1,91 @@
+"""mlparity's own few answers, for the command line: health, status, jobs, logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from mlparity.engine.job_repository import JobRepository
+from mlparity.engine.jobs import Job, LogStream
+from mlparity.engine.run_repository import RunRepository
+from mlparity.gateway.aws_endpoint import ADMIN_PREFIX
+
+_CHUNK = 1 << 20  # bytes of a log in one answer
+
+
+class Admin:
+    """Serves ``/_mlparity/…`` on the AWS port. Reads only."""
+
+    def __init__(self, jobs: JobRepository, runs: RunRepository, log_file: Callable[[LogStream], Any]) -> None:
+        self._jobs = jobs
+        self._runs = runs
+        self._log_file = log_file
+
+    def app(self) -> Starlette:
+        """The ASGI app."""
+        routes = [
+            Route(f"{ADMIN_PREFIX}health", self._health),
+            Route(f"{ADMIN_PREFIX}status", self._status),
+            Route(f"{ADMIN_PREFIX}jobs", self._list),
+            Route(f"{ADMIN_PREFIX}logs/{{name}}", self._logs),
+        ]
+        return Starlette(routes=routes)
+
+    async def _health(self, _request: Request) -> Response:
+        counts = await anyio.to_thread.run_sync(self._jobs.counts)
+        return JSONResponse({"status": "ok", "jobs": counts})
+
+    async def _status(self, _request: Request) -> Response:
+        jobs = await anyio.to_thread.run_sync(self._jobs.counts)
+        runs = await anyio.to_thread.run_sync(self._runs.counts)
+        return JSONResponse({"jobs": jobs, "runs": runs})
+
+    async def _list(self, request: Request) -> Response:
+        limit = min(int(request.query_params.get("limit", "20")), 1000)
+        jobs = await anyio.to_thread.run_sync(self._jobs.recent, limit)
+        return JSONResponse({"jobs": [_shown(job) for job in jobs]})
+
+    async def _logs(self, request: Request) -> Response:
+        """The job's log from byte ``offset``. ``X-Next-Offset`` is where to go on, ``X-Job-Ended`` whether to."""
+        name = request.path_params["name"]
+        found = await anyio.to_thread.run_sync(self._jobs.find_by_name, name)
+        if not found:
+            return JSONResponse({"error": f"no job is named {name}"}, 404)
+        job = found[0]
+        try:
+            offset = max(0, int(request.query_params.get("offset", "0")))
+        except ValueError:
+            return JSONResponse({"error": "offset must be a number"}, 400)
+        text = await anyio.to_thread.run_sync(self._read, job, offset)
+        headers = {
+            "X-Next-Offset": str(offset + len(text)),
+            "X-Job-Ended": "true" if job.phase.is_final and len(text) < _CHUNK else "false",
+            "X-Job-Phase": job.phase.value,
+        }
+        return PlainTextResponse(text, headers=headers)
+
+    def _read(self, job: Job, offset: int) -> bytes:
+        path = self._log_file(job.spec.log)
+        if path is None or not path.is_file():
+            return b""
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            read: bytes = stream.read(_CHUNK)
+            return read
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "kind": job.kind,
+        "phase": job.phase.value,
+        "created_at": job.created_at.isoformat(),
+        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+        "failure_reason": job.failure_reason,
+    }

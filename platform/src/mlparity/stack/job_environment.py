@@ -1,0 +1,25 @@
+"""The environment that every job gets: the local endpoints, so that SDKs inside jobs stay on this machine."""
+
+from __future__ import annotations
+
+from mlparity.stack.config import ControlPlaneConfig
+
+
+def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
+    """Endpoints, credentials of the execution role's stand-in, and telemetry off."""
+    values = {
+        "AWS_ENDPOINT_URL": config.aws_url,
+        "AWS_ACCESS_KEY_ID": config.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": config.secret_access_key,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_REGION": config.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_S3_ENDPOINT_URL": config.aws_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "NO_PROXY": "127.0.0.1,localhost,::1",
+        "no_proxy": "127.0.0.1,localhost,::1",
+    }
+    if config.mlflow_url:
+        values["MLFLOW_TRACKING_URI"] = config.mlflow_url
+    return values
