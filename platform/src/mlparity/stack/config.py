@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class ControlPlaneConfig:
-    """The effective values of a local profile. ``stack.start`` makes it; nothing else reads the environment."""
+    """The effective values of a local profile. ``stack.resolve`` makes it; nothing else reads the environment."""
 
     data_dir: Path
     profile: str = "embedded"
     aws_port: int = 4570  # the one AWS endpoint: SageMaker, S3, STS, IAM, Logs, EventBridge, ...
-    mlflow_port: int = 4571
+    mlflow_port: int = 4571  # 0: the profile has no tracking server
     region: str = "us-east-1"
     account_id: str = "123456789012"
     role_name: str = "MlparitySageMakerRole"
@@ -31,8 +32,13 @@ class ControlPlaneConfig:
 
     @property
     def mlflow_url(self) -> str:
-        """The tracking server."""
-        return f"http://{LOOPBACK}:{self.mlflow_port}"
+        """The tracking server; "" where there is none."""
+        return f"http://{LOOPBACK}:{self.mlflow_port}" if self.mlflow_port else ""
+
+    @property
+    def mlflow_bucket(self) -> str:
+        """The bucket of MLflow's artifacts. The control plane makes it when it starts."""
+        return "mlflow"
 
     @property
     def role_arn(self) -> str:
@@ -50,6 +56,11 @@ class ControlPlaneConfig:
         return self.data_dir / "state" / "mlparity.db"
 
     @property
+    def mlflow_database_path(self) -> Path:
+        """The tracking server's own database."""
+        return self.data_dir / "state" / "mlflow.db"
+
+    @property
     def blobs_dir(self) -> Path:
         """The bytes of the bucket store."""
         return self.data_dir / "objects"
@@ -63,3 +74,12 @@ class ControlPlaneConfig:
     def logs_dir(self) -> Path:
         """Logs of the stack's own processes."""
         return self.data_dir / "logs"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for the processes of the stack."""
+        return {**asdict(self), "data_dir": str(self.data_dir)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> ControlPlaneConfig:
+        """The reverse of ``as_json``."""
+        return cls(**{**document, "data_dir": Path(document["data_dir"])})

@@ -1,0 +1,92 @@
+"""Which processes a local stack consists of, with their environments."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mlparity.profiles.settings import how_to_set
+from mlparity.stack.child import ChildSpec
+from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.folder import DataFolder
+from mlparity.stack.listen import listen
+from mlparity.stack.spec import StackSpec
+
+# What the processes of the stack may see of the person's environment.
+_PASSED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "XDG_RUNTIME_DIR",
+    "USER",
+)
+
+
+def ports(config: ControlPlaneConfig) -> list[tuple[int, str, str]]:
+    """The (port, part, how to choose another) of every part that listens."""
+    found = [(config.aws_port, "the AWS APIs", how_to_set("roles.aws_api.port", "local"))]
+    if config.mlflow_port:
+        found.append((config.mlflow_port, "MLflow", how_to_set("roles.tracking.port", "local")))
+    return found
+
+
+def child_specs(spec: StackSpec, folder: DataFolder) -> list[ChildSpec]:
+    """Bind the ports and say what to start. Raises ``PortInUseError``."""
+    config = spec.config
+    specs = []
+    for port, part, ways in ports(config):
+        is_mlflow = port == config.mlflow_port
+        name = "mlflow" if is_mlflow else "control-plane"
+        url = config.mlflow_url if is_mlflow else config.aws_url
+        fd = listen(port, part, ways).detach()
+        module = "mlparity.stack.serve_mlflow" if is_mlflow else "mlparity.stack.serve"
+        specs.append(
+            ChildSpec(
+                name=name,
+                command=(sys.executable, "-m", module, "--spec", str(folder.spec_path), "--fd", str(fd)),
+                environment=_mlflow_environment(config) if is_mlflow else _environment(config),
+                inherited_fd=fd,
+                log_path=folder.rotate_log(name),
+                url=url,
+                health_url=f"{url}/health" if is_mlflow else f"{url}/_mlparity/health",
+            )
+        )
+    return specs
+
+
+def _environment(config: ControlPlaneConfig) -> dict[str, str]:
+    """A clean environment: the person's cloud credentials and proxies stay outside."""
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return {
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": "2",  # glibc otherwise keeps an arena a thread, and idle memory grows
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_DEFAULT_REGION": config.region,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+
+
+def _mlflow_environment(config: ControlPlaneConfig) -> dict[str, str]:
+    """What ``mlflow server --no-serve-artifacts`` sets for its workers, and how it reaches the bucket store."""
+    return {
+        **_environment(config),
+        "AWS_ENDPOINT_URL": config.aws_url,
+        "MLFLOW_S3_ENDPOINT_URL": config.aws_url,
+        "AWS_ACCESS_KEY_ID": config.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": config.secret_access_key,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{config.mlflow_database_path}",
+        "_MLFLOW_SERVER_REGISTRY_STORE": f"sqlite:///{config.mlflow_database_path}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": f"s3://{config.mlflow_bucket}/artifacts",
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "_MLFLOW_IN_JOB_EXECUTOR": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }

@@ -1,0 +1,102 @@
+"""What the parts of a running stack say, over HTTP, and what they use."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from mlparity.stack.record import StackRecord
+from mlparity.stack.running import same_process
+
+_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response of a part on the loopback address."""
+
+    status: int
+    headers: dict[str, str]  # lower case
+    body: bytes
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One part as a person wants to see it."""
+
+    name: str
+    state: str
+    pid: int
+    healthy: bool
+    memory_bytes: int
+    uptime_seconds: float
+    restarts: int
+    url: str
+
+
+def get(url: str, timeout: float = _TIMEOUT_SECONDS) -> Response:
+    """GET on a loopback URL, past every proxy. Raises ``OSError`` (also for what is not HTTP)."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, headers, response.read())
+    except http.client.HTTPException as error:
+        raise OSError(f"{url} does not answer in HTTP: {error!r}") from error
+    finally:
+        connection.close()
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers 200."""
+    try:
+        return get(url).status == http.client.OK
+    except OSError:
+        return False
+
+
+def part_statuses(record: StackRecord) -> tuple[PartStatus, ...]:
+    """Every part of the stack, the supervisor first."""
+    return (
+        _status("supervisor", "ready", record.pid, record.started, 0, "", ""),
+        *(
+            _status(child.name, child.state, child.pid, child.started, child.restarts, child.url, child.health_url)
+            for child in record.children
+        ),
+    )
+
+
+def running_jobs(record: StackRecord) -> int | None:
+    """How many jobs run, as the control plane says; None where it does not answer."""
+    urls = [child.url for child in record.children if child.name == "control-plane"]
+    try:
+        answer: dict[str, Any] = json.loads(get(f"{urls[0]}/_mlparity/status").body) if urls else {}
+        return int(answer["jobs"]["running"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _status(name: str, state: str, pid: int, started: float, restarts: int, url: str, health_url: str) -> PartStatus:
+    process = same_process(pid, started)
+    healthy = process is not None and (not health_url or (state == "ready" and answers(health_url)))
+    memory, uptime = 0, 0.0
+    if process is not None:
+        import psutil
+
+        uptime = time.time() - started
+        try:
+            memory = sum(part.memory_info().rss for part in [process, *_own_children(name, process)])
+        except psutil.Error:
+            memory = 0
+    return PartStatus(name, state if process else "gone", pid, healthy, memory, uptime, restarts, url)
+
+
+def _own_children(name: str, process: Any) -> list[Any]:
+    """The processes that count as the part's own: not the other parts, which are the supervisor's children."""
+    return [] if name == "supervisor" else list(process.children(recursive=True))

@@ -1,0 +1,52 @@
+"""uvicorn on a socket that the supervisor bound, telling it when requests are answered."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+from mlparity.stack.child import READY_FD
+
+_GRACE_SECONDS = 5  # for requests in flight when told to stop
+
+
+def serve(app: Any, fd: int, started: float) -> None:
+    """Serve ``app`` on the listening socket ``fd`` until SIGTERM; ``started`` is ``time.monotonic()`` at start."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        proxy_headers=False,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=75,
+    )
+    server = uvicorn.Server(config)
+    start_up = server.startup
+
+    async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
+        await start_up(sockets)
+        if server.started:
+            tell_ready(started)
+
+    # ``startup`` is the only place that knows when requests are taken.
+    server.startup = startup_and_tell  # type: ignore[method-assign]
+    server.run(sockets=[socket.socket(fileno=fd)])
+
+
+def tell_ready(started: float) -> None:
+    """Write the byte that the supervisor waits for."""
+    sys.stderr.write(f"ready after {time.monotonic() - started:.2f} s\n")
+    fd = os.environ.pop(READY_FD, "")
+    if fd:
+        os.write(int(fd), b"1")
+        os.close(int(fd))

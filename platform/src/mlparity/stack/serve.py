@@ -1,0 +1,70 @@
+"""The control plane's process: ``python -m mlparity.stack.serve --spec FILE --fd N``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlparity.errors import ConfigurationError, MlparityError
+from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.listening import serve
+from mlparity.stack.spec import StackSpec
+
+
+class ControlPlane(Protocol):
+    """What a factory ``build(config)`` returns."""
+
+    app: Any  # ASGI
+
+    def start(self) -> None:
+        """Recover what was interrupted and start the threads. Called before the first request is taken."""
+        ...
+
+    def close(self) -> None:
+        """Stop the threads and jobs; called after the last request was answered."""
+        ...
+
+
+def build(factory: str, config: ControlPlaneConfig) -> ControlPlane:
+    """Call ``factory`` ("package.module:function", or "/path/to/file.py:function") with the configuration."""
+    name, _, function = factory.rpartition(":")
+    if name.endswith(".py"):
+        spec = importlib.util.spec_from_file_location("mlparity_control_plane", name)
+        if spec is None or spec.loader is None:
+            raise ConfigurationError(f"{name} cannot be imported", "it is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(name)
+    made: ControlPlane = getattr(module, function)(config)
+    return made
+
+
+def main() -> int:
+    """Serve until SIGTERM. Exit code 1 with the error's lines where the control plane cannot start."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spec", type=Path, required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    arguments = parser.parse_args()
+    spec = StackSpec.read(arguments.spec)
+    started = time.monotonic()
+    try:
+        plane = build(spec.control_plane, spec.config)
+        try:
+            plane.start()
+            serve(plane.app, arguments.fd, started)
+        finally:
+            plane.close()
+    except MlparityError as error:
+        sys.stderr.write("\n".join(error.lines()) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
