@@ -1,0 +1,30 @@
+"""Requests that moto would take and could not honour: refused before they reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlparity.apis.aws.message import AwsError
+
+_LOCAL_PROTOCOLS = {"sqs"}
+
+
+def check(service: str, operation: str, params: Mapping[str, Any]) -> None:
+    """Raise ``AwsError`` where the call must not go on to moto."""
+    match (service, operation):
+        case ("sns", "Subscribe") if params.get("Protocol") not in _LOCAL_PROTOCOLS:
+            raise AwsError(
+                "InvalidParameter",
+                f"Invalid parameter: Protocol {params.get('Protocol')} is not served by mlparity, which sends nothing "
+                "off this machine; subscribe an SQS queue",
+            )
+        case ("kms", "CreateKey") if params.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+            raise AwsError(
+                "UnsupportedOperationException",
+                f"KeySpec {params['KeySpec']} is not served by mlparity: only symmetric keys survive a restart",
+            )
+        case ("secretsmanager", "RotateSecret") if "RotationLambdaARN" in params:
+            raise AwsError(
+                "InvalidRequestException", "Rotation by a Lambda function is not served by mlparity: there is no Lambda"
+            )

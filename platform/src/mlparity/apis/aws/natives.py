@@ -1,0 +1,134 @@
+"""What is served here and not by moto, wired to the state of moto where it needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlparity.apis.aws import iam_simulation
+from mlparity.apis.aws.config import AwsConfig
+from mlparity.apis.aws.credentials import Credentials, KeyPair
+from mlparity.apis.aws.deliveries import Deliveries
+from mlparity.apis.aws.events import EventsService, RuleView
+from mlparity.apis.aws.journal import Journal
+from mlparity.apis.aws.journaled_moto import JournaledMoto
+from mlparity.apis.aws.logs import LogsService
+from mlparity.apis.aws.models import Models
+from mlparity.apis.aws.moto_runtime import MotoRuntime
+from mlparity.apis.aws.sts import StsService
+from mlparity.apis.aws.table import BY_NAME, ServiceEntry
+from mlparity.clock import Clock
+from mlparity.engine.logs import JobLogs
+from mlparity.ids import IdSource
+from mlparity.state import Database
+
+_SESSION = "mlparity"  # the local key pair is this session of the execution role
+_LOST_ROLE_ID = "AROAMLPARITYLOCALROLE"  # where the user has deleted the execution role
+_FULL_ACCESS = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+_IAM = BY_NAME["iam"]
+_EVENTS = BY_NAME["events"]
+_PARTITION = "aws"  # moto's "region" of IAM
+
+
+class Natives:
+    """The native services and the shared journaled moto behind them."""
+
+    def __init__(
+        self, config: AwsConfig, database: Database, clock: Clock, ids: IdSource, logs: JobLogs, models: Models
+    ) -> None:
+        self._config = config
+        journal, runtime = Journal(database), MotoRuntime(config.account_id, clock)
+        first = {"iam": self._create_execution_role}
+        self.moto = JournaledMoto(runtime, journal, clock, ids, models.document, first)
+        local = (config.access_key_id, config.secret_access_key)
+        self.credentials = Credentials(database, clock, ids, local, self._identity, self._user_keys)
+        deliveries = Deliveries(self.moto, clock, ids)
+        targets = {"sqs": deliveries.to_queue, "sns": deliveries.to_topic, "logs": deliveries.to_log_group}
+        self.events = EventsService(config.account_id, config.region, clock, ids, self._rules, targets)
+        self._sts = StsService(config.account_id, self.credentials, self._find_role)
+        self._logs = LogsService(logs, config.account_id, config.region)
+
+    def handle(
+        self, entry: ServiceEntry, operation: str, params: Mapping[str, Any], caller: KeyPair, region: str
+    ) -> dict[str, Any] | None:
+        """The response of a native operation; None where moto is to answer. Raises ``AwsError``."""
+        match entry.name:
+            case "sts":
+                return self._sts.handle(operation, params, caller)
+            case "iam":
+                return self._simulate(operation, params)
+            case "events":
+                return self.events.handle(operation, params, region)
+            case "logs" if region == self._config.region:
+                return self._logs.handle(
+                    operation, params, lambda name, asked: self.moto.ask("logs", name, asked, region)
+                )
+        return None
+
+    def _simulate(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        if operation == "SimulateCustomPolicy":
+            return iam_simulation.simulate(params, iam_simulation.Principal((), None, {}))
+        if operation != "SimulatePrincipalPolicy":
+            return None
+        self.moto.ensure(_IAM)
+        with self.moto.moto.exclusive():
+            iam = self.moto.moto.backend(_IAM, _PARTITION)
+            principal = iam_simulation.find_principal(iam, params["PolicySourceArn"])
+        return iam_simulation.simulate(params, principal)
+
+    def _create_execution_role(self) -> None:
+        """At the first start. What the user changes about the role later stays changed."""
+        name, region = self._config.role_name, self._config.region
+        if self._role(self._role_arn) is None:
+            trust = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(_TRUST)}
+            self.moto.ask("iam", "CreateRole", trust, region)
+        self.moto.ask("iam", "AttachRolePolicy", {"RoleName": name, "PolicyArn": _FULL_ACCESS}, region)
+
+    @property
+    def _role_arn(self) -> str:
+        return f"arn:aws:iam::{self._config.account_id}:role/{self._config.role_name}"
+
+    def _role(self, arn: str) -> Any:
+        self.moto.ensure(_IAM)
+        with self.moto.moto.exclusive():
+            roles = self.moto.moto.backend(_IAM, _PARTITION).roles.values()
+            return next((role for role in roles if role.arn == arn), None)
+
+    def _find_role(self, arn: str) -> tuple[str, str, int] | None:
+        role = self._role(arn)
+        return None if role is None else (role.id, role.assume_role_policy_document, int(role.max_session_duration))
+
+    def _identity(self) -> tuple[str, str]:
+        role = self._role(self._role_arn)
+        arn = f"arn:aws:sts::{self._config.account_id}:assumed-role/{self._config.role_name}/{_SESSION}"
+        return arn, f"{role.id if role is not None else _LOST_ROLE_ID}:{_SESSION}"
+
+    def _user_keys(self) -> Mapping[str, KeyPair]:
+        self.moto.ensure(_IAM)
+        with self.moto.moto.exclusive():
+            users = list(self.moto.moto.backend(_IAM, _PARTITION).users.values())
+            return {
+                key.access_key_id: KeyPair(key.access_key_id, key.secret_access_key, user.arn, user.id)
+                for user in users
+                for key in user.access_keys
+                if key.status == "Active"
+            }
+
+    def _rules(self, region: str, bus: str) -> list[RuleView] | None:
+        self.moto.ensure(_EVENTS)
+        with self.moto.moto.exclusive():
+            found = self.moto.moto.backend(_EVENTS, region).event_buses.get(bus.rpartition("/")[2])
+            if found is None:
+                return None
+            return [
+                RuleView(
+                    rule.name, rule.arn, rule.event_pattern.get_pattern(), tuple(dict(each) for each in rule.targets)
+                )
+                for rule in found.rules.values()
+                if rule.state != "DISABLED" and rule.event_pattern.get_pattern()
+            ]

@@ -1,0 +1,160 @@
+"""The ASGI application behind the one AWS endpoint for everything but S3 and SageMaker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+
+from mlparity.apis.aws import guards, queue_polling
+from mlparity.apis.aws.authentication import authenticate
+from mlparity.apis.aws.config import AwsConfig
+from mlparity.apis.aws.credentials import Credentials
+from mlparity.apis.aws.message import AwsError, AwsRequest, AwsResponse, error_response, unknown_operation
+from mlparity.apis.aws.models import Models
+from mlparity.apis.aws.natives import Natives
+from mlparity.apis.aws.table import BY_SIGNING_NAME, ServiceEntry
+from mlparity.clock import Clock
+from mlparity.engine.events import Event
+from mlparity.engine.logs import JobLogs
+from mlparity.errors import MlparityError
+from mlparity.ids import IdSource
+from mlparity.state import Database
+from mlparity.wire.aws_service import service_of
+
+_LOG = logging.getLogger(__name__)
+_INTERNAL = 500
+_THREADS = 100  # long polls of queues sit in them
+
+Message = MutableMapping[str, Any]
+
+
+class AwsServices:
+    """STS, IAM, CloudWatch Logs, EventBridge and what ``table`` lists, on one ASGI interface.
+
+    ``recover`` first; ``warm`` may run in a thread while requests are answered already: each waits only for the
+    service that it needs.
+    """
+
+    def __init__(self, config: AwsConfig, database: Database, clock: Clock, ids: IdSource, logs: JobLogs) -> None:
+        self._clock = clock
+        self._ids = ids
+        self._region = config.region
+        self._models = Models()
+        self._natives = Natives(config, database, clock, ids, logs, self._models)
+        self._moto = self._natives.moto
+        self._limiter = CapacityLimiter(_THREADS)
+        self._closing = threading.Event()
+
+    def recover(self) -> None:
+        """Read back what must be known before the first request. Fast; the journals are replayed by ``warm``."""
+        self._natives.credentials.recover()
+        self._moto.forget_old()
+
+    def warm(self) -> None:
+        """Load moto and replay every journal, so that no request has to wait. Takes a second or two."""
+        usual = {"iam", "logs", "events", "sqs"}
+        for name in sorted(usual | self._moto.journaled_services()):
+            if self._closing.is_set():
+                return
+            if name in BY_SIGNING_NAME:
+                self._moto.ensure(BY_SIGNING_NAME[name])
+
+    def close(self) -> None:
+        """End the long polls that are under way."""
+        self._closing.set()
+
+    def credentials(self) -> Credentials:
+        """Access key → secret of the local pair, of STS sessions and of IAM users; a live view."""
+        return self._natives.credentials
+
+    def publish(self, event: Event) -> None:
+        """Put a service's own event on the default event bus; matching rules' targets have it when this returns."""
+        self._natives.events.publish(event)
+
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        """Serve one HTTP request."""
+        body = bytearray()
+        more = True
+        while more:
+            part = await receive()
+            if part["type"] == "http.disconnect":
+                return
+            body += part.get("body", b"")
+            more = part.get("more_body", False)
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        single = dict(reversed(headers))
+        query = scope["query_string"].decode("latin-1")
+        service = service_of(single, query, single.get("host", ""))
+        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        request = AwsRequest(service, scope["method"], path, query, single, bytes(body), self._region)
+        response = await to_thread.run_sync(self.serve, request, headers, limiter=self._limiter)
+        fields = {**response.headers, "content-length": str(len(response.body))}
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
+
+    def serve(self, request: AwsRequest, headers: Sequence[tuple[str, str]]) -> AwsResponse:
+        """Answer one request; errors come back in the shape of the request's protocol."""
+        request_id = self._ids.uuid()
+        try:
+            response = self._serve(request, headers, request_id)
+        except AwsError as error:
+            return error_response(request, error, request_id)
+        except MlparityError as error:
+            _LOG.error("%s: %s", request.service, error)
+            return error_response(request, AwsError("InternalFailure", str(error), _INTERNAL), request_id)
+        except Exception as error:  # noqa: BLE001 - a client must get AWS's error, whatever broke
+            _LOG.exception("a defect in serving %s", request.service)
+            why = f"{type(error).__name__}: {error}"
+            return error_response(request, AwsError("InternalFailure", why, _INTERNAL), request_id)
+        if "x-amzn-requestid" in response.headers:
+            return response
+        return AwsResponse(response.status, response.body, {**response.headers, "x-amzn-requestid": request_id})
+
+    def _serve(self, request: AwsRequest, headers: Sequence[tuple[str, str]], request_id: str) -> AwsResponse:
+        entry = BY_SIGNING_NAME.get(request.service)
+        if entry is None:
+            why = f"is not served: mlparity has no local {request.service}"
+            raise unknown_operation(request, request.rpc_operation(), why)
+        caller = authenticate(request, headers, self._natives.credentials, self._clock)
+        operation = self._operation(entry, request)
+        refusal = entry.refusal(operation)
+        if refusal is not None:
+            raise unknown_operation(request, operation, refusal)
+        params = self._models.read(entry, operation, request)
+        guards.check(entry.name, operation, params)
+        answer = self._natives.handle(entry, operation, params, caller, request.region)
+        if answer is not None:
+            return self._models.render(entry, operation, answer, request, request_id)
+        if not entry.moto:
+            raise unknown_operation(request, operation, "is not served by mlparity")
+        if (entry.name, operation) == ("sqs", "ReceiveMessage"):
+            return queue_polling.receive(self._moto, entry, request, self._clock, self._closing)
+        return self._moto.call(entry, operation, request)
+
+    def _operation(self, entry: ServiceEntry, request: AwsRequest) -> str:
+        operation = request.rpc_operation()
+        if operation is None and self._models.is_rest(entry):
+            operation = self._moto.moto.operation_of(entry, request)
+        if operation is None or operation not in self._models.of(entry).operations:
+            raise unknown_operation(request, operation, f"is not an operation of {entry.name}")
+        return operation
+
+
+def coverage(services: Mapping[str, ServiceEntry] = BY_SIGNING_NAME) -> dict[str, tuple[str, ...]]:
+    """The operations that are served, by botocore's service name. Loads every service: slow."""
+    from mlparity.apis.aws.moto_runtime import implemented_operations
+
+    result = {}
+    for entry in services.values():
+        served = set(entry.native)
+        if entry.moto:
+            served |= {name for name in implemented_operations(entry) if entry.refusal(name) is None}
+        result[entry.name] = tuple(sorted(served))
+    return result
