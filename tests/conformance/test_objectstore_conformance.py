@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -354,7 +353,7 @@ class TestListing:
     def test_listing_says_what_there_is(self, store: BucketStore) -> None:
         put = store.put_bytes("data", "k", b"value", content_type="a/b")
         (listed,) = store.list("data").objects
-        assert listed == replace(put, headers={})
+        assert listed == put
         assert store.list("data", limit=0).objects == ()
 
     def test_delete_many(self, store: BucketStore) -> None:

@@ -45,7 +45,7 @@ class Deleted:
 class Listing:
     """One page of keys: ``objects`` and ``prefixes`` in key order, and where the next page starts.
 
-    Listed objects carry no ``headers``, ``user_metadata`` or ``tags``; ``head`` does.
+    Listed objects carry no ``user_metadata``, ``tags`` or ``part_sizes``; ``head`` does.
     """
 
     objects: Sequence[ObjectInfo]

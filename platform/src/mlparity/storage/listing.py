@@ -31,6 +31,7 @@ _KEYS: Select[Any] = (
         objects.c.size,
         objects.c.etag,
         objects.c.created_at,
+        objects.c.headers,
         objects.c.checksums,
     )
     .where(
@@ -156,6 +157,7 @@ def list_keys(
             size=row.size,
             etag=row.etag,
             created_at=row.created_at,
+            headers=row.headers,
             checksums=row.checksums,
         )
         for row in page.rows

@@ -1,0 +1,181 @@
+"""The S3 endpoint: one ASGI application in front of a ``BucketStore``.
+
+The event loop only moves bytes. Hashing, files and the database are worked in threads: a small request is
+one hop to a thread, a large body one hop a megabyte.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from anyio import to_thread
+
+from mlparity.clock import Clock
+from mlparity.errors import MlparityError
+from mlparity.ids import IdSource
+from mlparity.storage.bucketstore import BucketStore
+from mlparity.storage.s3.body import ClientGoneError, read_all, send_stream, stream_object
+from mlparity.storage.s3.documents import MAX_DOCUMENT, check_document
+from mlparity.storage.s3.errors import S3Error, from_signature, from_store
+from mlparity.storage.s3.message import Call, Context, S3Request, S3Response, parse_request
+from mlparity.storage.s3.operations import Operation, resolve
+from mlparity.storage.s3.properties import check_headers
+from mlparity.storage.s3.receive import ObjectReceiver, declared_size
+from mlparity.wire.sigv4 import SignatureError, Verified, verify
+from mlparity.wire.xml_write import Node, render
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+SMALL = 64 * 1024  # bytes; a body up to this is handled in one hop
+_REQUEST_ID_LENGTH = 16
+_HOST_ID_LENGTH = 56
+_log = logging.getLogger(__name__)
+
+
+class S3App:
+    """S3 over HTTP, path-style and (for amazonaws.com hosts) virtual-host style.
+
+    Every request must be signed with one of ``credentials`` (access key -> secret).
+    """
+
+    def __init__(
+        self,
+        store: BucketStore,
+        credentials: Mapping[str, str],
+        clock: Clock,
+        ids: IdSource,
+        region: str,
+        account_id: str,
+    ) -> None:
+        self._context = Context(store, clock, ids, region, account_id)
+        self._credentials = credentials
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request_id = self._context.ids.token(_REQUEST_ID_LENGTH).upper()
+        try:
+            response = await self._answer(scope, receive)
+        except ClientGoneError:
+            return
+        except S3Error as error:
+            response = self._error(error, scope, request_id)
+        headers = {
+            "x-amz-request-id": request_id,
+            "x-amz-id-2": self._context.ids.token(_HOST_ID_LENGTH),
+            **response.headers,
+        }
+        await _send(replace(response, headers=headers), scope["method"] == "HEAD", receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> S3Response:
+        request = parse_request(scope)
+        try:
+            verified = verify(request.signed, self._credentials, self._context.clock)
+        except SignatureError as error:
+            raise from_signature(error) from error
+        request = replace(request, region=verified.region)
+        check_headers(self._context, request)
+        operation = resolve(request)
+        try:
+            if operation.takes_object:
+                return await self._take_object(operation, request, verified, receive)
+            document = await _document(request, receive)
+            call = Call(self._context, request, document)
+            return await to_thread.run_sync(_run_document, operation, call, verified)
+        except S3Error:
+            raise
+        except MlparityError as error:
+            raise from_store(error) from error
+        except OSError as error:
+            _log.exception("%s failed", operation.name)
+            raise S3Error("InternalError", f"The data folder cannot be used: {error.strerror}") from error
+
+    async def _take_object(
+        self, operation: Operation, request: S3Request, verified: Verified, receive: Receive
+    ) -> S3Response:
+        call = Call(self._context, request)
+        size = declared_size(request)
+        if size is not None and size <= SMALL:
+            body = await read_all(receive, 2 * SMALL)
+            return await to_thread.run_sync(_run_small_object, operation, call, verified, body)
+        receiver = await to_thread.run_sync(_begin_object, operation, call, verified)
+        received = await stream_object(receiver, receive)
+        return await to_thread.run_sync(operation.handler, replace(call, body=received))
+
+    def _error(self, error: S3Error, scope: Scope, request_id: str) -> S3Response:
+        nodes: list[Node] = [
+            ("Code", error.code),
+            ("Message", error.message),
+            *error.fields.items(),
+            ("Resource", scope["path"]),
+            ("RequestId", request_id),
+            ("HostId", self._context.ids.token(_HOST_ID_LENGTH)),
+        ]
+        headers = {"content-type": "application/xml", **error.headers}
+        return S3Response(error.status, headers, render("Error", nodes))
+
+
+def _run_document(operation: Operation, call: Call, verified: Verified) -> S3Response:
+    check_document(call.request, verified, call.document)
+    return operation.handler(call)
+
+
+def _begin_object(operation: Operation, call: Call, verified: Verified) -> ObjectReceiver:
+    if operation.prepare is not None:
+        return ObjectReceiver(call.context, call.request, verified, operation.prepare(call))
+    call.store.buckets.get(call.request.bucket)  # rather now than after gigabytes
+    return ObjectReceiver(call.context, call.request, verified)
+
+
+def _run_small_object(operation: Operation, call: Call, verified: Verified, body: bytes) -> S3Response:
+    upload = operation.prepare(call) if operation.prepare is not None else None
+    receiver = ObjectReceiver(call.context, call.request, verified, upload)
+    try:
+        receiver.feed(body)
+        received = receiver.finish()
+    except BaseException:
+        receiver.discard()
+        raise
+    return operation.handler(replace(call, body=received))
+
+
+async def _document(request: S3Request, receive: Receive) -> bytes:
+    if request.method in ("GET", "HEAD", "DELETE"):
+        return b""
+    return await read_all(receive, MAX_DOCUMENT)
+
+
+async def _send(response: S3Response, head: bool, receive: Receive, send: Send) -> None:
+    length = response.length if response.length is not None else len(response.body)
+    headers = [
+        (name.encode("latin-1"), value.encode("utf-8", "surrogateescape")) for name, value in response.headers.items()
+    ]
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(length).encode()))
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if response.stream is None or head:
+            await send({"type": "http.response.body", "body": b"" if head else response.body})
+        else:
+            await send_stream(response.stream, length, receive, send)
+    finally:
+        if response.stream is not None:
+            await to_thread.run_sync(response.stream.close)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,80 @@
+"""Moving bodies between the wire and worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, BinaryIO
+
+import anyio
+from anyio import CancelScope, to_thread
+
+from mlparity.storage.s3.errors import S3Error
+from mlparity.storage.s3.message import Received
+from mlparity.storage.s3.receive import ObjectReceiver
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BATCH = 1024 * 1024  # bytes handed to a thread at once
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its request ended: nobody is left to answer."""
+
+
+async def read_all(receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises ``S3Error`` where it is longer than ``limit`` bytes."""
+    body = bytearray()
+    while True:
+        message = await _next(receive)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(limit)})
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def stream_object(receiver: ObjectReceiver, receive: Receive) -> Received:
+    """Give the body to ``receiver`` batch by batch. On any error nothing is left of it."""
+    try:
+        more = True
+        while more:
+            batch = bytearray()
+            while more and len(batch) < _BATCH:
+                message = await _next(receive)
+                batch += message.get("body", b"")
+                more = message.get("more_body", False)
+            await to_thread.run_sync(receiver.feed, batch)
+        return await to_thread.run_sync(receiver.finish)
+    except BaseException:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(receiver.discard)
+        raise
+
+
+async def send_stream(stream: BinaryIO, length: int, receive: Receive, send: Send) -> None:
+    """Send ``length`` bytes, and stop reading them where the client goes away."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_cancel_when_gone, receive, group.cancel_scope)
+        left = length
+        while left:
+            chunk = await to_thread.run_sync(stream.read, min(left, _BATCH))
+            if not chunk:
+                raise OSError("the object is shorter than its row says")
+            left -= len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+        group.cancel_scope.cancel()
+
+
+async def _cancel_when_gone(receive: Receive, scope: CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _next(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message
