@@ -24,6 +24,7 @@ MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _MOUNT_ATTR_RDONLY = 0x1
 _AT_FDCWD = -100
@@ -93,6 +94,11 @@ def pivot_root(new_root: str) -> None:
 def set_parent_death_signal(signal: int) -> None:
     """Have the kernel send ``signal`` to this process when the thread that made it ends."""
     _check(_libc.prctl(ctypes.c_int(_PR_SET_PDEATHSIG), ctypes.c_ulong(signal), 0, 0, 0), "prctl")
+
+
+def refuse_tracing() -> None:
+    """Keep other processes of this user from tracing this one and from reading its memory."""
+    _check(_libc.prctl(ctypes.c_int(_PR_SET_DUMPABLE), ctypes.c_ulong(0), 0, 0, 0), "prctl")
 
 
 def keep_capabilities(kept: frozenset[int]) -> None:

@@ -1,9 +1,9 @@
 """The first process of a job's namespaces.
 
-Builds the job's view of the file system, starts its command, starts a warm interpreter for each ``python`` that
-the job calls (the launcher asks through a socket), reaps orphans, and ends when the command ends: the kernel
-then kills whatever the job left behind.
-Over its socket to the executor: ``{"started": true}`` or ``{"error": {...}}``, then ``{"exit", "usage"}``;
+Builds the job's view of the file system, starts its command, has the worker fork a warm interpreter for each
+``python`` that the job calls (the launcher asks through a socket), reaps orphans, and ends when the command ends:
+the kernel then kills whatever the job left behind.
+Over its socket to the executor: ``{"started": true}`` or ``{"error": why}``, then ``{"exit", "usage"}``;
 from the executor ``{"op": "terminate"}``.
 """
 
@@ -26,41 +26,48 @@ from mlparity.engine.sandbox import capabilities, filesystem, syscalls
 from mlparity.engine.sandbox import layout as paths
 from mlparity.engine.sandbox.layout import Layout
 from mlparity.engine.warm import wire
-from mlparity.engine.warm.interpreter import Baseline, Launch
+from mlparity.engine.warm.worker import NAMESPACES, send_signal
 
 _NOT_FOUND = 127  # what a shell answers for a command that is not there
 _NOT_EXECUTABLE = 126
 _REQUEST_TIMEOUT = 5.0  # seconds a launcher may take to say what it wants
+_UMASK = 0o022
+_MAIN = 0  # the request number of the job's own command, where that is an interpreter
+_CREDENTIALS = struct.Struct("=3i")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job, as the executor describes it."""
+    """One job, as the executor describes it. The last three are descriptors."""
 
     id: str
     layout: Layout
     command: Sequence[str]
     environment: Mapping[str, str]
     working_directory: str
-    log: int  # descriptor
-    control: int  # descriptor of the socket to the executor
+    log: int
+    control: int  # socket to the executor
+    worker: int  # socket to the worker
 
     @classmethod
-    def from_message(cls, message: Mapping[str, Any], log: int, control: int) -> Job:
-        """Rebuild what ``to_message`` wrote."""
+    def from_message(cls, message: Mapping[str, Any], log: int, control: int, worker: int) -> Job:
+        """Rebuild what the executor wrote as JSON."""
         values = {**message, "layout": Layout(**message["layout"])}
-        return cls(**values, log=log, control=control)
+        return cls(**values, log=log, control=control, worker=worker)
 
 
-def serve(job: Job, baseline: Baseline) -> Launch:
-    """Run ``job`` to its end. Returns only in a child that has to become a Python interpreter."""
-    control = socket.socket(fileno=job.control)
+def serve(job: Job, python_names: Sequence[str]) -> NoReturn:
+    """Run ``job`` to its end."""
+    syscalls.refuse_tracing()
+    control, worker = socket.socket(fileno=job.control), socket.socket(fileno=job.worker)
     try:
         listener = _enter(job)
+        namespaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, _ in NAMESPACES]
+        capabilities.drop()
     except OSError as error:
         _fail(control, f"the job's file system cannot be made: {error}")
     wire.send_json(control, {"started": True})
-    return _Init(job, baseline, control, listener).run()
+    _Init(job, python_names, control, worker, listener, namespaces).run()
 
 
 def _enter(job: Job) -> socket.socket:
@@ -71,9 +78,7 @@ def _enter(job: Job) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(paths.SOCKET)
     listener.listen(64)
-    capabilities.drop()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.umask(0o022)
+    os.umask(_UMASK)
     os.environ.clear()
     os.environ.update(job.environment)
     return listener
@@ -89,49 +94,50 @@ def _fail(control: socket.socket, why: str) -> NoReturn:
 @dataclass
 class _Init:
     job: Job
-    baseline: Baseline
+    python_names: Sequence[str]
     control: socket.socket
+    worker: socket.socket
     listener: socket.socket
-    main: int = 0
+    namespaces: Sequence[int]
+    main: int | None = None  # pid of the command; None: it is an interpreter of the worker's
     terminating: bool = False
-    # a launcher's connection <-> the interpreter that runs for it
-    interpreters: dict[int, socket.socket] = field(default_factory=dict)
+    requests: int = _MAIN
+    launchers: dict[int, socket.socket] = field(default_factory=dict)  # request -> connection
+    usage: list[tuple[float, float, int]] = field(default_factory=list)  # of interpreters: user, system, peak KiB
 
-    def run(self) -> Launch:
+    def run(self) -> NoReturn:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        launch = self._start_main()
-        while launch is None:
+        self._start_main()
+        while True:
             poller = select.poll()
-            for descriptor in (wake_read, self.control.fileno(), self.listener.fileno(), *self._connections()):
-                poller.register(descriptor, select.POLLIN)
+            poller.register(wake_read, select.POLLIN)
+            for source in (self.control, self.worker, self.listener, *self.launchers.values()):
+                poller.register(source, select.POLLIN)
             ready = {descriptor for descriptor, _ in poller.poll()}
             if wake_read in ready:
                 os.read(wake_read, 4096)
                 self._reap()
+            if self.worker.fileno() in ready:
+                self._note_end()
             if self.control.fileno() in ready:
                 self._obey()
-            for pid, connection in list(self.interpreters.items()):
+            for request, connection in list(self.launchers.items()):
                 if connection.fileno() in ready:
-                    self._relay(pid, connection)
+                    self._relay(request, connection)
             if self.listener.fileno() in ready:
-                launch = self._accept()
-        signal.set_wakeup_fd(-1)
-        return launch
+                self._accept()
 
-    def _connections(self) -> dict[int, int]:
-        return {connection.fileno(): pid for pid, connection in self.interpreters.items()}
-
-    def _start_main(self) -> Launch | None:
+    def _start_main(self) -> None:
         command = list(self.job.command)
-        if command[0] in self.baseline.python_names:
-            descriptors = {0: os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 1: self.job.log, 2: self.job.log}
-            self.main = os.fork()
-            if self.main == 0:
-                return Launch(tuple(command), dict(self.job.environment), descriptors)
-            os.close(descriptors[0])
-            return None
+        if command[0] in self.python_names:
+            null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            folder = self.job.working_directory
+            request: tuple[Any, ...] = (command, dict(self.job.environment), folder, _UMASK, [], [0, 1, 2])
+            self._ask(_MAIN, request, 0, [null, self.job.log, self.job.log])
+            os.close(null)
+            return
         try:
             self.main = self._spawn(command)
         except OSError as error:
@@ -139,7 +145,6 @@ class _Init:
             os.write(self.job.log, text.encode(errors="surrogateescape"))
             code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
             self._finish(code << 8)
-        return None
 
     def _spawn(self, command: list[str]) -> int:
         actions = [
@@ -152,36 +157,41 @@ class _Init:
             command[0], command, self.job.environment, file_actions=actions, setsid=True, setsigdef=handled
         )
 
-    def _accept(self) -> Launch | None:
+    def _ask(self, number: int, request: tuple[Any, ...], launcher: int, descriptors: Sequence[int]) -> None:
+        payload = marshal.dumps(("launch", number, (*request, launcher)))
+        wire.send(self.worker, payload, [*self.namespaces, *descriptors])
+
+    def _accept(self) -> None:
         connection, _ = self.listener.accept()
         connection.settimeout(_REQUEST_TIMEOUT)
         try:
-            received = wire.receive(connection)
-        except (OSError, EOFError):
-            received = None
-        if received is None:
+            payload, descriptors = wire.receive(connection) or (b"", [])
+            request = marshal.loads(payload)  # noqa: S302 - from the job, read in the job's own namespace
+        except (OSError, EOFError, ValueError, TypeError):
             connection.close()
-            return None
-        payload, descriptors = received
-        launcher, _, _ = struct.unpack("=3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        child = os.fork()
-        if child == 0:
-            return Launch.from_launcher(marshal.loads(payload), descriptors, launcher)  # noqa: S302 - the job's own
+            return
+        connection.settimeout(None)
+        pid, _, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        self.requests += 1
+        self.launchers[self.requests] = connection
+        self._ask(self.requests, request, pid, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        self.interpreters[child] = connection
-        return None
 
-    def _relay(self, pid: int, connection: socket.socket) -> None:
+    def _relay(self, request: int, connection: socket.socket) -> None:
         """Hand on the signals that a launcher got; a launcher that is gone takes its interpreter with it."""
         try:
             numbers = connection.recv(64)
         except OSError:
             numbers = b""
         if not numbers:
-            _signal(pid, signal.SIGKILL, group=False)
+            self._signal(request, signal.SIGKILL, group=False)
+            self.launchers.pop(request).close()
         for number in numbers:
-            _signal(pid, number, group=self.terminating and number == signal.SIGTERM)
+            self._signal(request, number, group=self.terminating and number == signal.SIGTERM)
+
+    def _signal(self, request: int, number: int, *, group: bool) -> None:
+        wire.send(self.worker, marshal.dumps(("signal", request, (int(number), group))))
 
     def _obey(self) -> None:
         try:
@@ -192,45 +202,46 @@ class _Init:
             os._exit(1)  # the executor is gone; the kernel ends the rest
         if received[0]["op"] == "terminate":
             self.terminating = True
-            _signal(self.main, signal.SIGTERM, group=True)
+            if self.main is None:
+                self._signal(_MAIN, signal.SIGTERM, group=True)
+            else:
+                send_signal(self.main, signal.SIGTERM, group=True)
+
+    def _note_end(self) -> None:
+        """An interpreter has ended: tell its launcher."""
+        received = wire.receive(self.worker)
+        if received is None:
+            os._exit(1)  # without its worker the job cannot go on
+        request, status, usage = marshal.loads(received[0])  # noqa: S302 - from the worker
+        self.usage.append(usage)
+        if request == _MAIN:
+            self._finish(status)
+        connection = self.launchers.pop(request, None)
+        if connection is not None:
+            with contextlib.suppress(OSError):  # the launcher did not wait for it
+                connection.sendall(struct.pack("=i", status))
+            connection.close()
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status, _ = os.wait4(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if pid == self.main:
                 self._finish(status)
-            connection = self.interpreters.pop(pid, None)
-            if connection is not None:
-                _answer(connection, status)
 
     def _finish(self, status: int) -> NoReturn:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        usage = {"user": used.ru_utime, "system": used.ru_stime, "peak": used.ru_maxrss * 1024}
+        own = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = [(own.ru_utime, own.ru_stime, own.ru_maxrss), *self.usage]
+        usage = {
+            "user": sum(user for user, _, _ in used),
+            "system": sum(system for _, system, _ in used),
+            "peak": max(peak for _, _, peak in used) * 1024,
+        }
         try:
             wire.send_json(self.control, {"exit": status, "usage": usage})
         finally:
             os._exit(0)
-
-
-def _answer(connection: socket.socket, status: int) -> None:
-    with contextlib.suppress(OSError):  # the launcher did not wait for it
-        connection.sendall(struct.pack("=i", status))
-    connection.close()
-
-
-def _signal(pid: int, number: int, *, group: bool) -> None:
-    try:
-        if group:
-            try:
-                os.killpg(pid, number)
-            except ProcessLookupError:
-                os.kill(pid, number)  # it has not made its own group yet
-        else:
-            os.kill(pid, number)
-    except (ProcessLookupError, ValueError, OSError):
-        return

@@ -20,15 +20,12 @@ from mlparity.engine.warm.invocation import Invocation, Mode
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the zygote knew before it imported anything: what a cold interpreter would start with."""
+    """What the worker knew before it imported anything: what a cold interpreter would start with."""
 
     executable: str
-    python_names: Sequence[str]  # commands that mean this interpreter
     path: Sequence[str]  # sys.path without the script's own entry
-    source_root: str
-    modules: frozenset[str]  # imported ahead; a cold interpreter would not have them
+    ahead: frozenset[str]  # top-level names imported ahead; a cold interpreter would not have them
     default_filters: int  # how many warning filters an interpreter starts with
-    missing: Sequence[str]  # preloads that are not installed
 
 
 @dataclass(frozen=True)
@@ -37,23 +34,23 @@ class Launch:
 
     argv: Sequence[str]
     environment: Mapping[str, str]
+    folder: bytes
+    umask: int
+    ignored: Sequence[int]  # signals that the caller ignores, as nohup does
     descriptors: Mapping[int, int]  # number in the new process -> descriptor held here
-    folder: bytes = b""  # working directory; "": this process's
-    umask: int = 0o022
-    ignored: Sequence[int] = ()  # signals that the caller ignores, as nohup does
-    launcher: int = 0  # process whose resource limits apply; 0: this one's
+    launcher: int  # process whose resource limits apply; 0: this one's
 
     @classmethod
-    def from_launcher(cls, request: tuple[Any, ...], descriptors: Sequence[int], launcher: int) -> Launch:
-        """What ``launcher.py`` sent: (argv, environment, folder, umask, ignored signals, descriptor numbers)."""
-        argv, environment, folder, umask, ignored, numbers = request
+    def from_request(cls, request: Sequence[Any], descriptors: Sequence[int]) -> Launch:
+        """What ``launcher.py`` (or the init, for the job's own command) asks for, in the order of its tuple."""
+        argv, environment, folder, umask, ignored, numbers, launcher = request
         return cls(
             tuple(os.fsdecode(word) for word in argv),
             {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()},
-            dict(zip(numbers, descriptors, strict=True)),
-            folder,
+            os.fsencode(folder),
             umask,
             ignored,
+            dict(zip(numbers, descriptors, strict=True)),
             launcher,
         )
 
@@ -76,8 +73,7 @@ def _take_over(launch: Launch) -> None:
     for ignored in launch.ignored:
         signal.signal(ignored, signal.SIG_IGN)
     streams.move_descriptors(launch.descriptors)
-    if launch.folder:
-        os.chdir(launch.folder)
+    os.chdir(launch.folder)
     os.umask(launch.umask)
     if launch.launcher:
         _copy_limits(launch.launcher)
@@ -111,13 +107,12 @@ def _is_exact(invocation: Invocation, environment: Mapping[str, str], baseline: 
 
 def _is_shadowed(invocation: Invocation, environment: Mapping[str, str], baseline: Baseline) -> bool:
     """Whether a module of the job's own has the name of one imported ahead, and would have come first."""
-    ahead = {name.partition(".")[0] for name in baseline.modules}
     for folder in (_first_path(invocation), *_python_path(environment)):
         try:
             names = os.listdir(folder or ".")  # noqa: PTH208 - names only
         except OSError:
             continue
-        if any(name.partition(".")[0] in ahead and _may_be_module(folder, name) for name in names):
+        if any(name.partition(".")[0] in baseline.ahead and _may_be_module(folder, name) for name in names):
             return True
     return False
 
@@ -212,17 +207,18 @@ def _reseed() -> None:
 
 
 def _execute(invocation: Invocation) -> NoReturn:
+    modules = len(sys.modules)
     main = _fresh_main()
     if invocation.mode is Mode.MODULE:
         import runpy
 
         entry = runpy._run_module_as_main  # type: ignore[attr-defined]  # noqa: SLF001 - what ``-m`` itself calls
-        ending.run(entry.__code__, lambda: entry(invocation.target))
+        ending.run(entry.__code__, lambda: entry(invocation.target), modules)
     try:
         code = _compile(invocation, main)
     except (SyntaxError, ValueError, OSError) as error:
-        ending.fail(error.with_traceback(None))
-    ending.run(code, lambda: exec(code, main.__dict__))  # noqa: S102 - running the job's program is the purpose
+        ending.fail(error.with_traceback(None), modules)
+    ending.run(code, lambda: exec(code, main.__dict__), modules)  # noqa: S102 - running the job's program is the purpose
 
 
 def _fresh_main() -> types.ModuleType:
