@@ -9,7 +9,6 @@ Layout: ``<root>/<group>/<first part of the stream>/<rest>.log`` and ``.idx``; n
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import struct
@@ -24,9 +23,8 @@ from typing import Protocol
 from urllib.parse import quote, unquote
 
 from mlparity.clock import Clock
+from mlparity.engine.jobs import LogStream
 from mlparity.errors import InvalidRequestError, NotFoundError
-
-_LOG = logging.getLogger(__name__)
 
 MAX_LINE = 256 * 1024  # bytes; longer lines are shown in pieces
 _RECORD = struct.Struct("<QQ")  # end of the written part in bytes, time in milliseconds
@@ -35,7 +33,6 @@ _BLOCK = 64 * 1024
 _MARKER = ".created"  # in a group's folder: when it came to be; no encoded name begins with a dot
 _STALE = 5_000  # milliseconds of silence after which a line without a newline is shown as it is
 _FORGET_AFTER = 3_600_000  # milliseconds of silence after which a stream is dated on reading only
-_INTERVAL = 1.0  # seconds
 _NO_REST = "%"  # the file of a stream without a slash in its name; percent-encoding never makes this
 
 
@@ -105,31 +102,19 @@ class JobLogStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[Path, None] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._index_until_stopped, name="log-index", daemon=True)
 
-    def start(self) -> None:
-        """Date new lines about once a second from now on. Without it they are dated when somebody looks."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop dating. Idempotent."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def open_stream(self, group: str, stream: str) -> Path:
+    def create(self, log: LogStream) -> Path:
         """Make the stream (idempotent) and return the file that the process is to append to.
 
         Raises ``InvalidRequestError`` for a name that is too long for a file.
         """
-        path = self._path(group, stream)
+        path = self._path(log.group, log.stream)
         if max(len(part) for part in path.with_suffix("").relative_to(self._root).parts) > _LONGEST_NAME:
-            raise InvalidRequestError("the log stream's name is too long", stream)
+            raise InvalidRequestError("the log stream's name is too long", log.stream)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             path.touch()
-            marker = self._root / _encoded(group) / _MARKER
+            marker = self._root / _encoded(log.group) / _MARKER
             if not marker.exists():
                 marker.write_text(str(self._now()))
             index = path.with_suffix(".idx")
@@ -138,9 +123,9 @@ class JobLogStore:
             self._open[path] = None
         return path
 
-    def append(self, group: str, stream: str, text: str) -> None:
+    def append(self, log: LogStream, text: str) -> None:
         """Add whole lines of our own, as where a job could not even start."""
-        path = self.open_stream(group, stream)
+        path = self.create(log)
         with path.open("a+b") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             begun = file.read(1) not in {b"", b"\n"}
@@ -148,7 +133,7 @@ class JobLogStore:
         self._index(path)
 
     def index(self) -> None:
-        """Date what the open streams have written since the last call."""
+        """Date what the open streams have written since the last call. Call it about once a second."""
         with self._lock:
             paths = list(self._open)
         for path in paths:
@@ -160,9 +145,9 @@ class JobLogStore:
             if idle:
                 self._forget(path)
 
-    def finish(self, group: str, stream: str) -> None:
+    def finish(self, log: LogStream) -> None:
         """The process has ended: its last line counts also without a newline. Idempotent."""
-        path = self._path(group, stream)
+        path = self._path(log.group, log.stream)
         if path.is_file():
             self._index(path, finished=True)
         self._forget(path)
@@ -292,13 +277,6 @@ class JobLogStore:
     def _forget(self, path: Path) -> None:
         with self._lock:
             self._open.pop(path, None)
-
-    def _index_until_stopped(self) -> None:
-        while not self._stopping.wait(_INTERVAL):
-            try:
-                self.index()
-            except OSError:  # a full disk must not end the dating for good
-                _LOG.exception("the logs of jobs could not be dated")
 
     def _now(self) -> int:
         return milliseconds(self._clock.now())

@@ -17,7 +17,6 @@ from mlparity.apis.aws.event_input import target_input
 from mlparity.apis.aws.event_pattern import InvalidPatternError, matches, read_pattern
 from mlparity.apis.aws.message import AwsError
 from mlparity.clock import Clock
-from mlparity.engine.events import Event
 from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
 
@@ -73,18 +72,21 @@ class EventsService:
                     _read(params["EventPattern"])
         return None
 
-    def publish(self, event: Event) -> None:
-        """Put a service's own event on the default bus and deliver it before returning."""
+    def publish(self, event: Mapping[str, Any]) -> None:
+        """Put a service's own event on the default bus and deliver it before returning.
+
+        ``event`` has source, detail-type and detail, and may have resources, time (``datetime``) and id.
+        """
         envelope = {
             "version": "0",
-            "id": event.id,
-            "detail-type": event.detail_type,
-            "source": event.source,
+            "id": event.get("id") or self._ids.uuid(),
+            "detail-type": event["detail-type"],
+            "source": event["source"],
             "account": self._account_id,
-            "time": _iso(event.at),
+            "time": _iso(event.get("time") or self._clock.now()),
             "region": self._region,
-            "resources": list(event.resources),
-            "detail": dict(event.detail),
+            "resources": list(event.get("resources", [])),
+            "detail": event["detail"],
         }
         self._dispatch(envelope, self._region, "default", 0)
 

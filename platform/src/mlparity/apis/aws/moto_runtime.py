@@ -81,8 +81,8 @@ class MotoRuntime:
     def operation_of(self, entry: ServiceEntry, request: AwsRequest) -> str | None:
         """The operation that a REST request's method and path stand for. Loads the service."""
         self.load(entry)
-        from moto.core.routing import NotFound, get_service_router
         from moto.core.request import Request
+        from moto.core.routing import NotFound, get_service_router
 
         try:
             operation, _ = get_service_router(entry.name).match(Request(self._environ(request)))
@@ -269,7 +269,7 @@ def _install_clock() -> None:
     for (module, name), replacement in clock_names.items():
         if module in sys.modules:
             setattr(sys.modules[module], name, replacement)
-    kms = sys.modules.get("moto.kms.utils")
+    kms = sys.modules.get("moto.kms.models")
     if kms is not None:
         from moto.moto_api._internal import mock_random
 

@@ -18,9 +18,8 @@ from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.natives import Natives
 from mlparity.apis.aws.table import BY_SIGNING_NAME, ServiceEntry
 from mlparity.clock import Clock
-from mlparity.engine.events import Event
 from mlparity.engine.logs import JobLogs
-from mlparity.errors import MlparityError
+from mlparity.errors import MlparityError, NotFoundError
 from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.wire.aws_service import service_of
@@ -71,8 +70,18 @@ class AwsServices:
         """Access key → secret of the local pair, of STS sessions and of IAM users; a live view."""
         return self._natives.credentials
 
-    def publish(self, event: Event) -> None:
-        """Put a service's own event on the default event bus; matching rules' targets have it when this returns."""
+    def identity(self, access_key: str) -> tuple[str, str]:
+        """ARN and user id of whoever owns the key. Raises ``NotFoundError``. May wait for IAM to load."""
+        pair = self._natives.credentials.pair(access_key)
+        if pair is None:
+            raise NotFoundError("the access key is not known", access_key)
+        return pair.arn, pair.user_id
+
+    def publish(self, event: Mapping[str, Any]) -> None:
+        """Put a service's own event on the default event bus; matching rules' targets have it when this returns.
+
+        ``event`` has source, detail-type and detail, and may have resources, time (``datetime``) and id.
+        """
         self._natives.events.publish(event)
 
     async def __call__(
