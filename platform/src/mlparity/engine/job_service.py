@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -121,7 +122,11 @@ class JobService:
 
     def recover(self) -> None:
         """After a restart: start what had not started, store what had finished, fail what was cut off."""
-        for job in self.repository.active():
+        active = self.repository.active()
+        for folder in self._host.jobs_dir.glob("*"):  # of jobs that ended just before the crash
+            if folder.name not in {job.id for job in active}:
+                shutil.rmtree(folder, ignore_errors=True)
+        for job in active:
             if job.stop_requested_at is not None:
                 self._workspace(job).remove()
                 self._enter(job.id, Phase.STOPPED)
