@@ -17,7 +17,7 @@ from mlparity.clock import Clock
 from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
 from mlparity.storage.bucketstore import BucketStore
-from mlparity.storage.s3.body import ClientGoneError, read_all, send_stream, stream_object
+from mlparity.storage.s3.body import ClientGoneError, RequestBody, read_all, send_stream, stream_object
 from mlparity.storage.s3.documents import MAX_DOCUMENT, check_document
 from mlparity.storage.s3.errors import S3Error, from_signature, from_store
 from mlparity.storage.s3.message import Call, Context, S3Request, S3Response, parse_request
@@ -64,16 +64,20 @@ class S3App:
         if scope["type"] != "http":
             return
         request_id = self._context.ids.token(_REQUEST_ID_LENGTH).upper()
+        body = RequestBody(scope["headers"], receive)
         try:
-            response = await self._answer(scope, receive)
+            try:
+                response = await self._answer(scope, body)
+            except S3Error as error:
+                response = self._error(error, scope, request_id)
+            reusable = await body.drain()
         except ClientGoneError:
             return
-        except S3Error as error:
-            response = self._error(error, scope, request_id)
         headers = {
             "x-amz-request-id": request_id,
             "x-amz-id-2": self._context.ids.token(_HOST_ID_LENGTH),
             **response.headers,
+            **({} if reusable else {"connection": "close"}),
         }
         await _send(replace(response, headers=headers), scope["method"] == "HEAD", receive, send)
 
@@ -99,6 +103,11 @@ class S3App:
         except OSError as error:
             _log.exception("%s failed", operation.name)
             raise S3Error("InternalError", f"The data folder cannot be used: {error.strerror}") from error
+        except ClientGoneError:
+            raise
+        except Exception as error:
+            _log.exception("%s failed", operation.name)
+            raise S3Error("InternalError") from error
 
     async def _take_object(
         self, operation: Operation, request: S3Request, verified: Verified, receive: Receive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, BinaryIO
 
 import anyio
@@ -17,10 +17,40 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _BATCH = 1024 * 1024  # bytes handed to a thread at once
+_MAX_DRAIN = 64 * 1024 * 1024  # bytes of a refused body that are read and dropped
 
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request ended: nobody is left to answer."""
+
+
+class RequestBody:
+    """The receiving side of a request; knows whether anything of the body is still to come."""
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> None:
+        named = dict(headers)
+        self._receive = receive
+        self._expects_continue = named.get(b"expect", b"").lower() == b"100-continue"
+        self._pending = named.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in named
+
+    async def __call__(self) -> Message:
+        """The next message, as ASGI's ``receive``."""
+        message = await self._receive()
+        self._expects_continue = False  # asking for the body is what sends "100 Continue"
+        self._pending = message.get("more_body", False)
+        return message
+
+    async def drain(self) -> bool:
+        """Whether the connection can go on after an answer that did not wait for the body.
+
+        A client that waits for "100 Continue" will not send the body, so the next request on the connection
+        would be taken for it. Any other client sends it and must find somebody who reads.
+        """
+        drained = 0
+        while self._pending and not self._expects_continue and drained < _MAX_DRAIN:
+            message = await _next(self)
+            drained += len(message.get("body", b""))
+        return not self._pending
 
 
 async def read_all(receive: Receive, limit: int) -> bytes:

@@ -62,6 +62,7 @@ class Received:
 
     staged: Staged
     checksums: Mapping[str, str]  # {"CRC32": base64, "type": "FULL_OBJECT"}
+    algorithm: str  # of the checksum that the answer names
     upload: UploadInfo | None = None
 
 

@@ -17,7 +17,6 @@ from mlparity.storage.s3.list_objects import encoder, page_size
 from mlparity.storage.s3.message import Call, S3Request, S3Response, iso_date, quoted, unquoted, xml_response
 from mlparity.storage.s3.owner import owner_id
 from mlparity.storage.s3.properties import (
-    checksum_headers,
     condition_of,
     encryption_headers,
     properties_of,
@@ -59,7 +58,8 @@ def upload_part(call: Call) -> S3Response:
     if upload is None:
         raise S3Error("InternalError")
     part = call.store.uploads.put_part(upload, _part_number(call.request), received.staged, received.checksums)
-    return S3Response(200, {"etag": quoted(part.etag)} | _without_type(checksum_headers(part.checksums)))
+    checksum = {checksums.header_name(received.algorithm): part.checksums[received.algorithm]}
+    return S3Response(200, {"etag": quoted(part.etag)} | checksum)
 
 
 def upload_part_copy(call: Call) -> S3Response:
@@ -292,7 +292,3 @@ def _part_nodes(part: PartInfo, upload: UploadInfo) -> list[Node]:
     if algorithm in part.checksums:
         nodes.append((checksums.element_name(algorithm), part.checksums[algorithm]))
     return nodes
-
-
-def _without_type(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name != "x-amz-checksum-type"}

@@ -33,7 +33,9 @@ class ObjectReceiver:
         hashed = self._decoder is None and verified.payload != UNSIGNED_PAYLOAD
         self._sha256 = hashlib.sha256() if hashed else None
         self._algorithm = _algorithm(request.headers, upload)
-        self._checksum = checksums.new(self._algorithm)
+        self._checksums = {self._algorithm: checksums.new(self._algorithm)}
+        if upload is not None and not upload.checksum:  # the whole object will get S3's default
+            self._checksums.setdefault(checksums.DEFAULT_ALGORITHM, checksums.new(checksums.DEFAULT_ALGORITHM))
         self._md5 = _given_md5(request.headers)
         self._store = context.store
         self._writer = context.store.stage()
@@ -44,7 +46,8 @@ class ObjectReceiver:
             self._sha256.update(data)
         if self._decoder is not None:
             data = self._decoder.feed(data)
-        self._checksum.update(data)
+        for checksum in self._checksums.values():
+            checksum.update(data)
         self._writer.write(data)
 
     def finish(self) -> Received:
@@ -58,15 +61,15 @@ class ObjectReceiver:
                     "S3ComputedContentSHA256": self._sha256.hexdigest(),
                 },
             )
-        value = checksums.encode(self._checksum.digest())
-        self._check_checksum(value, trailers)
+        values = {name: checksums.encode(checksum.digest()) for name, checksum in self._checksums.items()}
+        self._check_checksum(values[self._algorithm], trailers)
         staged = self._writer.finish()
         try:
             self._check_staged(staged)
         except S3Error:
             self._store.unstage(staged)
             raise
-        return Received(staged, {self._algorithm: value, "type": checksums.FULL_OBJECT}, self._upload)
+        return Received(staged, {**values, "type": checksums.FULL_OBJECT}, self._algorithm, self._upload)
 
     def discard(self) -> None:
         """Drop what came so far."""
