@@ -1,0 +1,1 @@
+"""Vendors' built-in algorithms as small local programs with their containers' contract."""
