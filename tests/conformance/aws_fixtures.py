@@ -93,7 +93,6 @@ def stack(folder: Path, account_id: str) -> Iterator[Stack]:
             yield running
     finally:
         services.close()
-        logs.close()
         for client in running.clients.values():
             client.close()
         database.close()

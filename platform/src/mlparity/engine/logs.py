@@ -33,7 +33,9 @@ _BLOCK = 64 * 1024
 _MARKER = ".created"  # in a group's folder: when it came to be; no encoded name begins with a dot
 _STALE = 5_000  # milliseconds of silence after which a line without a newline is shown as it is
 _FORGET_AFTER = 3_600_000  # milliseconds of silence after which a stream is dated on reading only
-_NO_REST = "%"  # the file of a stream without a slash in its name; percent-encoding never makes this
+# Percent-encoding never makes these two.
+_NO_REST = "%"  # the file of a stream without a slash in its name
+_EMPTY = "%_"  # an empty part, as before the slash of "/x"
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class JobLogStore:
         if not self._root.is_dir():
             return []
         markers = self._root.glob(f"*/{_MARKER}")
-        return sorted((unquote(marker.parent.name), int(marker.read_text() or 0)) for marker in markers)
+        return sorted((_decoded(marker.parent.name), int(marker.read_text() or 0)) for marker in markers)
 
     def streams(self, group: str, prefix: str = "") -> Sequence[StreamInfo]:
         """The group's streams whose name starts with ``prefix``, by name."""
@@ -178,7 +180,9 @@ class JobLogStore:
         # A prefix that holds the whole first part names one folder: the cost does not grow with other jobs.
         folders = [folder / _encoded(head)] if slash else sorted(folder.glob("*/"))
         names = (
-            unquote(path.parent.name) if path.stem == _NO_REST else f"{unquote(path.parent.name)}/{unquote(path.stem)}"
+            _decoded(path.parent.name)
+            if path.stem == _NO_REST
+            else f"{_decoded(path.parent.name)}/{_decoded(path.stem)}"
             for each in folders
             for path in each.glob("*.log")
         )
@@ -325,4 +329,8 @@ def _text(line: bytes) -> str:
 
 def _encoded(name: str) -> str:
     """A file name for any text: percent-encoded, dots included, and too long for ``create`` where it is cut."""
-    return quote(name, safe="").replace(".", "%2E")[: _LONGEST_NAME + 1]
+    return quote(name, safe="").replace(".", "%2E")[: _LONGEST_NAME + 1] or _EMPTY
+
+
+def _decoded(name: str) -> str:
+    return "" if name == _EMPTY else unquote(name)

@@ -131,18 +131,18 @@ class AwsServices:
         if entry is None:
             why = f"is not served: mlparity has no local {request.service}"
             raise unknown_operation(request, request.rpc_operation(), why)
-        caller = authenticate(request, headers, self._natives.credentials, self._clock)
         operation = self._operation(entry, request)
         refusal = entry.refusal(operation)
-        if refusal is not None:
+        if refusal is not None:  # said first: some of these come unsigned
             raise unknown_operation(request, operation, refusal)
+        caller = authenticate(request, headers, self._natives.credentials, self._clock)
+        if operation not in entry.native and (not entry.moto or operation not in self._moto.moto.operations(entry)):
+            raise unknown_operation(request, operation, "is not served by mlparity")
         params = self._models.read(entry, operation, request)
         guards.check(entry.name, operation, params)
         answer = self._natives.handle(entry, operation, params, caller, request.region)
         if answer is not None:
             return self._models.render(entry, operation, answer, request, request_id)
-        if not entry.moto:
-            raise unknown_operation(request, operation, "is not served by mlparity")
         if (entry.name, operation) == ("sqs", "ReceiveMessage"):
             return queue_polling.receive(self._moto, entry, request, self._clock, self._closing)
         return self._moto.call(entry, operation, request)

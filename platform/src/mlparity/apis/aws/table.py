@@ -49,6 +49,7 @@ _LOGS_NATIVE = frozenset(
     {"CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents", "GetLogEvents"}
 )
 _NO_ARCHIVE = "is not served by mlparity: events are delivered, not archived"
+_NO_PROVIDER = "is not served by mlparity: there is no identity provider to check the token with"
 _NO_SCANNER = "is not served by mlparity: there is no image scanner"
 _NOTHING_RUNS = "is not served by mlparity: nothing would execute it"
 
@@ -60,6 +61,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         native=frozenset(
             {"AssumeRole", "GetAccessKeyInfo", "GetCallerIdentity", "GetFederationToken", "GetSessionToken"}
         ),
+        refused=dict.fromkeys(("AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"), _NO_PROVIDER),
         invalid="ValidationError",
         note="AssumeRole follows the role's trust policy; sessions survive a restart",
     ),
