@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,3 +50,5 @@ class SageMaker:
     events: EventJournal
     clock: Clock
     ids: IdSource
+    # The metric definitions (name -> regular expression) that a built-in algorithm's image brings.
+    image_metrics: Callable[[str], Mapping[str, str]]

@@ -6,19 +6,20 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-ru
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.context import Request
 from mlparity.apis.sagemaker.errors import not_served, validation
-from mlparity.engine.algorithms import builtin_metrics
 from mlparity.engine.jobs import JobInput, JobOutput, JobSpec, LogStream, MetricDefinition, TrackingRequest
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 DEFAULT_MAX_RUNTIME = 86400
 _INPUT = "/opt/ml/input"
 _HOST = "algo-1"
+
+ImageMetrics = Callable[[str], Mapping[str, str]]
 
 
 def refuse_unsupported(request: Request) -> None:
@@ -61,7 +62,7 @@ def _refuse_channel(channel: Mapping[str, Any]) -> None:
         raise not_served(f"channel {name}: S3DataType {source['S3DataSource']['S3DataType']}")
 
 
-def training_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec:
+def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metrics: ImageMetrics) -> JobSpec:
     """The job that a (validated) request asks for."""
     name = request["TrainingJobName"]
     algorithm = request["AlgorithmSpecification"]
@@ -92,19 +93,19 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec:
         working_directory="/opt/ml/code",
         max_runtime_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME),
         failure_file="/opt/ml/output/failure",
-        metrics=metric_definitions(algorithm),
+        metrics=metric_definitions(algorithm, image_metrics),
         tracking=_tracking(request, arns),
     )
 
 
-def metric_definitions(algorithm: Mapping[str, Any]) -> list[MetricDefinition]:
+def metric_definitions(algorithm: Mapping[str, Any], image_metrics: ImageMetrics) -> list[MetricDefinition]:
     """The request's own definitions; those of a built-in algorithm's image where it gives none."""
     given = algorithm.get("MetricDefinitions")
     if given:
         return [MetricDefinition(item["Name"], item["Regex"]) for item in given]
     if algorithm.get("ContainerEntrypoint"):
         return []
-    return [MetricDefinition(name, pattern) for name, pattern in builtin_metrics(algorithm["TrainingImage"])]
+    return [MetricDefinition(name, pattern) for name, pattern in image_metrics(algorithm["TrainingImage"]).items()]
 
 
 def model_uri(request: Request) -> str:

@@ -22,6 +22,7 @@ from mlparity.errors import ConflictError, NotFoundError
 from mlparity.wire.json_values import jsonable
 
 KIND = "TrainingJob"
+_MAX_METRIC_DEFINITIONS = 40  # the model's limit
 _SORT = {"Name": "name", "CreationTime": "created_at", "Status": "phase"}
 # Members of the request that Describe gives back as they came.
 _ECHOED = (
@@ -54,7 +55,7 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     refuse_unsupported(request)
     name = request["TrainingJobName"]
     suffix = str(int(api.clock.now().timestamp() * 1000))
-    spec = training_spec(request, api.arns, suffix)
+    spec = training_spec(request, api.arns, suffix, api.image_metrics)
     try:
         job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
     except ConflictError as error:
@@ -81,9 +82,10 @@ def render(api: SageMaker, job: Job) -> Response:
     request = job.request
     response: Response = {name: request[name] for name in _ECHOED if request.get(name) is not None}
     algorithm = dict(request["AlgorithmSpecification"])
-    definitions = metric_definitions(algorithm)
+    definitions = metric_definitions(algorithm, api.image_metrics)
     if definitions:
-        algorithm["MetricDefinitions"] = [{"Name": item.name, "Regex": item.pattern} for item in definitions]
+        shown = definitions[:_MAX_METRIC_DEFINITIONS]
+        algorithm["MetricDefinitions"] = [{"Name": item.name, "Regex": item.pattern} for item in shown]
     algorithm.setdefault("EnableSageMakerMetricsTimeSeries", False)
     response |= {
         "TrainingJobName": job.name,

@@ -1,0 +1,171 @@
+"""The composition root: every part of the control plane, made once and wired here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mlparity.apis.aws import AwsServices
+from mlparity.apis.sagemaker import state_events
+from mlparity.apis.sagemaker.app import SageMakerApp
+from mlparity.apis.sagemaker.arns import Arns
+from mlparity.apis.sagemaker.authentication import Authenticator
+from mlparity.apis.sagemaker.context import API, SageMaker
+from mlparity.apis.sagemaker.steps import handlers
+from mlparity.clock import Clock, SystemClock
+from mlparity.engine.events import Event, EventJournal
+from mlparity.engine.job_repository import JobRepository
+from mlparity.engine.job_service import JobHost, JobService
+from mlparity.engine.logs import JobLogStore
+from mlparity.engine.run_engine import RunEngine
+from mlparity.engine.run_repository import RunRepository
+from mlparity.engine.runtimes import RuntimeMap
+from mlparity.engine.sandbox import SandboxExecutor
+from mlparity.engine.tracking import Tracking
+from mlparity.gateway.admin import Admin
+from mlparity.gateway.aws_endpoint import AwsEndpoint
+from mlparity.ids import IdSource, SystemIds
+from mlparity.profiles.locate import shipped
+from mlparity.registry import ModelRegistry
+from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.job_environment import job_environment
+from mlparity.state import Database
+from mlparity.state.documents import DocumentRepository, TagRepository
+from mlparity.storage.filestore import FileObjectStore
+from mlparity.storage.s3 import S3App
+from mlparity.wire.aws_model import AwsModel
+
+_LOG = logging.getLogger(__name__)
+_LOG_INDEX_SECONDS = 1.0
+
+
+class ControlPlane:
+    """The substrate and the APIs over it. ``app`` is the ASGI app of the AWS port."""
+
+    def __init__(self, config: ControlPlaneConfig, clock: Clock, ids: IdSource) -> None:
+        self._config = config
+        self._closing = threading.Event()
+        self._database = Database.open(config.database_path)
+        self._store = FileObjectStore(self._database, config.blobs_dir, clock, ids, config.region)
+        self._logs = JobLogStore(config.data_dir / "joblogs", clock)
+        self._executor = SandboxExecutor(config.data_dir / "scratch", clock, ids, hidden=[config.data_dir])
+        self._runtimes = RuntimeMap.load(shipped("stacks") / "runtimes.yaml")
+        job_repository = JobRepository(self._database, clock, ids)
+        self._tracking = Tracking(config.mlflow_url, job_repository, clock)
+        self._jobs = JobService(
+            job_repository,
+            self._store,
+            self._executor,
+            self._runtimes,
+            self._logs,
+            self._tracking,
+            JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs),
+        )
+        self._runs = RunEngine(RunRepository(self._database, clock), job_repository, handlers(lambda: self._sagemaker))
+        self._events = EventJournal(self._database, clock, ids)
+        self._sagemaker = SageMaker(
+            arns=Arns(config.region, config.account_id),
+            model=AwsModel.load("sagemaker"),
+            jobs=self._jobs,
+            runs=self._runs,
+            registry=ModelRegistry(self._database, clock, API),
+            documents=DocumentRepository(self._database, clock, API),
+            tags=TagRepository(self._database),
+            store=self._store,
+            events=self._events,
+            clock=clock,
+            ids=ids,
+            image_metrics=self._image_metrics,
+        )
+        self._aws = AwsServices(config, self._database, clock, ids, self._logs)
+        self._listen()
+        self.app = self._endpoint(clock, ids)
+
+    def start(self) -> None:
+        """Recover what was interrupted, then start the threads. Called before the first request is taken."""
+        self._store.recover()
+        self._aws.recover()
+        for bucket in (self._config.default_bucket, self._config.mlflow_bucket):
+            self._store.ensure_bucket(bucket)
+        self._events.start()
+        self._jobs.recover()
+        self._runs.start()
+        self._in_background("aws-warm", self._aws.warm)
+        self._in_background("zygote-warm", self._warm_workers)
+        self._in_background("log-index", self._index_logs)
+
+    def close(self) -> None:
+        """Stop the jobs and the threads. The database keeps the truth for the next start."""
+        self._closing.set()
+        self._aws.close()
+        self._runs.close()
+        self._jobs.close()
+        self._executor.close()
+        self._events.close()
+        self._tracking.close()
+        self._database.close()
+
+    def _listen(self) -> None:
+        api = self._sagemaker
+        self._jobs.listen(partial(state_events.job, api))
+        self._jobs.listen(self._runs.on_job)
+        self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
+        self._events.subscribe(self._to_event_bridge)
+
+    def _to_event_bridge(self, event: Event) -> None:
+        self._aws.publish(
+            {
+                "id": event.id,
+                "time": event.at,
+                "source": event.source,
+                "detail-type": event.detail_type,
+                "resources": list(event.resources),
+                "detail": dict(event.detail),
+            }
+        )
+
+    def _endpoint(self, clock: Clock, ids: IdSource) -> AwsEndpoint:
+        config = self._config
+        credentials = self._aws.credentials()
+        return AwsEndpoint(
+            admin=Admin(self._jobs.repository, self._runs.repository, self._logs.create).app(),
+            s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
+            sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
+            others=self._aws,
+        )
+
+    def _image_metrics(self, image: str) -> Mapping[str, str]:
+        """What a built-in algorithm's module declares; nothing for any other image."""
+        module = self._runtimes.resolve(image).module
+        definitions: Mapping[str, str] = getattr(import_module(module), "METRIC_DEFINITIONS", {}) if module else {}
+        return definitions
+
+    def _warm_workers(self) -> None:
+        for runtime in self._runtimes.runtimes.values():
+            if runtime.preload:
+                self._executor.warm(runtime)
+
+    def _index_logs(self) -> None:
+        while not self._closing.wait(_LOG_INDEX_SECONDS):
+            self._logs.index()
+
+    @staticmethod
+    def _in_background(name: str, action: Any) -> None:
+        def run() -> None:
+            try:
+                action()
+            except Exception:  # noqa: BLE001 - a warm-up that fails is reported; what it warms still works
+                _LOG.exception("%s", name)
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def build(config: ControlPlaneConfig) -> ControlPlane:
+    """The control plane of a local profile, on the machine's own clock."""
+    Path(config.data_dir).mkdir(parents=True, exist_ok=True)
+    return ControlPlane(config, SystemClock(), SystemIds())
