@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.jobs import Job, LogStream
+from mlparity.engine.jobs import Job, LogStream, Phase
 from mlparity.engine.run_repository import RunRepository
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX
 
@@ -44,7 +44,15 @@ class Admin:
     async def _status(self, _request: Request) -> Response:
         jobs = await anyio.to_thread.run_sync(self._jobs.counts)
         runs = await anyio.to_thread.run_sync(self._runs.counts)
-        return JSONResponse({"jobs": jobs, "runs": runs})
+        return JSONResponse(
+            {
+                "jobs": {
+                    "running": sum(count for phase, count in jobs.items() if not Phase(phase).is_final),
+                    "by_phase": jobs,
+                },
+                "runs": runs,
+            }
+        )
 
     async def _list(self, request: Request) -> Response:
         limit = min(int(request.query_params.get("limit", "20")), 1000)

@@ -134,11 +134,13 @@ class LogsService:
         limit = params.get("limit", _MOST_EVENTS)
         if is_forward:
             start = span.start if position is None else max(span.start, position)
-            lines = _bounded(self._logs.forward(group, stream, ByteRange(start, max(start, span.end))), limit)
+            lines = _bounded(_said(self._logs.forward(group, stream, ByteRange(start, max(start, span.end)))), limit)
             idle = start
         else:
             end = span.end if position is None else min(span.end, position)
-            lines = _bounded(self._logs.backward(group, stream, ByteRange(min(span.start, end), end)), limit)[::-1]
+            lines = _bounded(_said(self._logs.backward(group, stream, ByteRange(min(span.start, end), end))), limit)[
+                ::-1
+            ]
             idle = end
         if position is not None and not lines:
             idle = position  # at the end the same token comes back, which is how clients know
@@ -191,7 +193,12 @@ class LogsService:
         self, group: str, stream: str, start: int | None, end: int | None
     ) -> Iterator[tuple[tuple[int, str, int], LogLine]]:
         span = self._logs.span(group, stream, start, end)
-        return (((line.at, stream, line.start), line) for line in self._logs.forward(group, stream, span))
+        return (((line.at, stream, line.start), line) for line in _said(self._logs.forward(group, stream, span)))
+
+
+def _said(lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """Without empty lines: CloudWatch takes no event without a message."""
+    return (line for line in lines if line.text)
 
 
 def _refused(code: str, operation: str, group: str) -> AwsError:
