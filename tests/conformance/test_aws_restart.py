@@ -11,6 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.conformance.aws_fixtures import Stack, stack
 
+from mlparity.errors import StateError
+
 ACCOUNT = "100000000001"
 TRUST = json.dumps(
     {
@@ -138,4 +140,33 @@ def test_user_data_with_a_secret_is_kept_but_signatures_are_not(tmp_path: Path) 
         running.client("secretsmanager").create_secret(Name="x", SecretBinary=base64.b64encode(b"abc"))
         entries = list(running.services._moto._journal.entries("secretsmanager"))
     assert [entry.operation for entry in entries] == ["CreateSecret"]
-    assert set(entries[0].request.headers) == {"content-type", "host", "x-amz-target"}
+    assert entries[0].request.headers["authorization"].endswith("Signature=0")
+    assert set(entries[0].request.headers) == {"authorization", "content-type", "host", "x-amz-target"}
+
+
+def test_a_user_making_her_own_key_is_replayed_as_herself(tmp_path: Path) -> None:
+    with stack(tmp_path, "100000000005") as before:
+        iam = before.client("iam")
+        iam.create_user(UserName="carol")
+        first = iam.create_access_key(UserName="carol")["AccessKey"]
+        own = before.client("iam", key=first["AccessKeyId"], secret=first["SecretAccessKey"])
+        second = own.create_access_key()["AccessKey"]
+        assert second["UserName"] == "carol"
+    with stack(tmp_path, "100000000005") as after:
+        client = after.client("sts", key=second["AccessKeyId"], secret=second["SecretAccessKey"])
+        assert client.get_caller_identity()["Arn"] == "arn:aws:iam::100000000005:user/carol"
+
+
+def test_a_change_that_cannot_be_written_down_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stack(tmp_path, "100000000006") as running:
+        sqs = running.client("sqs")
+        sqs.create_queue(QueueName="kept")
+
+        def refuse(_: object) -> None:
+            raise StateError("the state database refused", "disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(running.services._moto._journal, "append", refuse)
+            with pytest.raises(ClientError, match="disk full"):
+                sqs.create_queue(QueueName="lost")
+        assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["kept"]

@@ -125,6 +125,8 @@ def test_nothing_leaves_the_machine(running: Stack) -> None:
     for protocol, endpoint in (("https", "https://example.com/"), ("email", "a@example.com")):
         with pytest.raises(ClientError, match="is not served by mlparity"):
             running.client("sns").subscribe(TopicArn=topic, Protocol=protocol, Endpoint=endpoint)
+    with pytest.raises(ClientError, match="only topics can be published to"):
+        running.client("sns").publish(PhoneNumber="+15550100", Message="hi")
     with pytest.raises(ClientError, match="only symmetric keys"):
         running.client("kms").create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
@@ -147,6 +149,11 @@ def test_metrics_and_alarms(running: Stack) -> None:
     cloudwatch.put_metric_data(Namespace="mlparity/drift", MetricData=[{"MetricName": "psi", "Value": 0.3}])
     names = [metric["MetricName"] for metric in cloudwatch.list_metrics(Namespace="mlparity/drift")["Metrics"]]
     assert names == ["psi"]
+    # Large requests come compressed.
+    many = [{"MetricName": f"feature-{number:03}-{'x' * 100}", "Value": 1.0} for number in range(200)]
+    cloudwatch.put_metric_data(Namespace="mlparity/many", MetricData=many)
+    pages = cloudwatch.get_paginator("list_metrics").paginate(Namespace="mlparity/many").build_full_result()
+    assert len(pages["Metrics"]) == 200
 
 
 def test_concurrent_first_calls_all_succeed(tmp_path: Path) -> None:

@@ -19,6 +19,13 @@ def check(service: str, operation: str, params: Mapping[str, Any]) -> None:
                 f"Invalid parameter: Protocol {params.get('Protocol')} is not served by mlparity, which sends nothing "
                 "off this machine; subscribe an SQS queue",
             )
+        case ("sns", "Publish") if "TopicArn" not in params and ":sns:" not in str(params.get("TargetArn")):
+            raise AwsError(
+                "InvalidParameter",
+                "Invalid parameter: only topics can be published to; mlparity sends nothing off this machine",
+            )
+        case ("sns", "CreatePlatformApplication" | "CreatePlatformEndpoint"):
+            raise AwsError("InvalidAction", f"sns:{operation} is not served by mlparity: there is no push service")
         case ("kms", "CreateKey") if params.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
             raise AwsError(
                 "UnsupportedOperationException",

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import delete, select
 
-from mlparity.apis.aws.message import AwsRequest
+from mlparity.apis.aws.message import AwsRequest, unsigned
 from mlparity.state import Database
 from mlparity.state.schema.documents import aws_journal
 
 # What the replay needs. Signatures and tokens are left out.
 _KEPT_HEADERS = ("content-type", "host", "x-amz-target")
-_SEED, _REGION = "x-mlparity-seed", "x-mlparity-region"
+_SEED, _SCOPE = "x-mlparity-seed", "x-mlparity-scope"
 _BATCH = 500
 
 
@@ -46,7 +46,7 @@ class Journal:
                     operation=entry.operation,
                     method=request.method,
                     url=f"{request.path}?{request.query}" if request.query else request.path,
-                    headers={**headers, _SEED: entry.seed, _REGION: request.region},
+                    headers={**headers, _SEED: entry.seed, _SCOPE: request.scope()},
                     body=request.body,
                 )
             )
@@ -65,9 +65,10 @@ class Journal:
                 rows = connection.execute(query).all()
             for row in rows:
                 headers = dict(row.headers)
-                seed, region = headers.pop(_SEED), headers.pop(_REGION)
+                seed = headers.pop(_SEED)
+                headers["authorization"] = unsigned(headers.pop(_SCOPE))
                 path, _, text = row.url.partition("?")
-                request = AwsRequest(row.service, row.method, path, text, headers, bytes(row.body), region)
+                request = AwsRequest(row.service, row.method, path, text, headers, bytes(row.body))
                 yield JournalEntry(row.at, row.operation, request, seed)
             if len(rows) < _BATCH:
                 return

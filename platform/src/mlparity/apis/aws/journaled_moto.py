@@ -98,7 +98,13 @@ class JournaledMoto:
             made = JournalEntry(self._clock.now(), operation, request, self._ids.uuid())
             response = self.moto.call(entry, operation, request, seed=made.seed, at=made.at)
             if response.ok:
-                self._journal.append(made)
+                try:
+                    self._journal.append(made)
+                except BaseException:
+                    # Not written down is not done: the next call starts the service from its journal.
+                    self.moto.unload(entry)
+                    self._ready.discard(entry.signing_name)
+                    raise
         return response
 
     def ask(self, service: str, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any]:

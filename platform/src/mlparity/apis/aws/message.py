@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -14,6 +15,8 @@ from mlparity.wire import aws_query
 from mlparity.wire.aws_service import credential_scope
 
 _SERVER_FAULT = 500
+_MOST_BYTES = 64 * 1024 * 1024
+_NOBODY, _SOME_DAY = "AKIAEXAMPLE", "20260101"
 _XML_SERVICES = {"cloudfront", "route53", "s3control"}
 
 
@@ -50,10 +53,30 @@ class AwsRequest:
         scope = credential_scope(self.headers, self.query)
         return scope.access_key if scope else None
 
+    def scope(self) -> str:
+        """The credential scope: who, day, region and service. A day is made up where nobody signed."""
+        found = credential_scope(self.headers, self.query)
+        key, day = (found.access_key, found.day) if found else (_NOBODY, _SOME_DAY)
+        return f"{key}/{day}/{self.region}/{self.service}/aws4_request"
+
     @property
     def is_json(self) -> bool:
         """Whether this is the JSON protocol: an ``X-Amz-Target`` header names the operation."""
         return "x-amz-target" in self.headers
+
+    def decompressed(self) -> AwsRequest:
+        """The request with a plain body: SDKs compress large ones (PutMetricData). Raises ``AwsError``."""
+        if self.headers.get("content-encoding") != "gzip":
+            return self
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            body = inflate.decompress(self.body, _MOST_BYTES)
+        except zlib.error as error:
+            raise AwsError("SerializationException", f"The request body is not valid gzip: {error}") from error
+        if inflate.unconsumed_tail:
+            raise AwsError("RequestEntityTooLargeException", "The request body is too large", 413)
+        headers = {name: value for name, value in self.headers.items() if name != "content-encoding"}
+        return replace(self, headers=headers, body=body)
 
     def form(self) -> dict[str, str]:
         """Query string and form body together (the query protocol)."""
@@ -121,6 +144,11 @@ def error_response(request: AwsRequest, fault: AwsError, request_id: str) -> Aws
         namespace = f"https://{request.service}.amazonaws.com/doc/"
         body = aws_query.render_error(namespace, fault.code, fault.what, request_id, fault=party)
     return AwsResponse(fault.status, body, headers)
+
+
+def unsigned(scope: str) -> str:
+    """An ``Authorization`` header for ``scope`` with nothing in it that is worth stealing."""
+    return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
 
 
 def unknown_operation(request: AwsRequest, operation: str | None, why: str) -> AwsError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
+import os
 import sys
 import threading
 import time as real_time
@@ -20,7 +21,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-from mlparity.apis.aws.message import AwsError, AwsRequest, AwsResponse, unknown_operation
+from mlparity.apis.aws.message import AwsError, AwsRequest, AwsResponse, unknown_operation, unsigned
 from mlparity.apis.aws.table import ServiceEntry
 from mlparity.clock import Clock
 
@@ -66,6 +67,11 @@ class MotoRuntime:
                 backend = regions["us-east-1"] if "us-east-1" in regions else regions["aws"]
             self._apps[entry.signing_name] = app.wsgi_app
             self._operations[entry.signing_name] = _implemented(entry, backend)
+
+    def unload(self, entry: ServiceEntry) -> None:
+        """Drop what the service holds for this account; the next ``load`` starts it empty."""
+        with _LOCK:
+            self._apps.pop(entry.signing_name, None)
 
     def backend(self, entry: ServiceEntry, region: str) -> Any:
         """Moto's own object for a service and a region ("aws" for the global ones). Use it inside ``exclusive()``."""
@@ -119,12 +125,8 @@ class MotoRuntime:
         """The WSGI form of a request, signed for nobody: moto takes account and region from these headers."""
         kept = ("accept", "content-encoding", "content-type", "host", "x-amz-target")
         headers = {name: request.headers[name] for name in kept if name in request.headers}
-        key = request.access_key or "AKIAEXAMPLE"
         headers["x-moto-account-id"] = self._account_id
-        headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={key}/20260101/{request.region}/{request.service}/aws4_request, "
-            "SignedHeaders=host, Signature=0"
-        )
+        headers["authorization"] = unsigned(request.scope())
         host = headers.setdefault("host", "127.0.0.1")
         name, _, port = host.partition(":")
         environ: dict[str, Any] = {
@@ -178,6 +180,9 @@ def _is_transport(name: str) -> bool:
 
 def _import_core() -> None:
     from moto.core.config import default_user_config
+
+    # It would put every call into another account than ours.
+    os.environ.pop("MOTO_ACCOUNT_ID", None)
 
     # AmazonSageMakerFullAccess and the rest exist; about 0.1 s.
     default_user_config["iam"]["load_aws_managed_policies"] = True

@@ -136,6 +136,7 @@ class AwsServices:
         if refusal is not None:  # said first: some of these come unsigned
             raise unknown_operation(request, operation, refusal)
         caller = authenticate(request, headers, self._natives.credentials, self._clock)
+        request = request.decompressed()
         if operation not in entry.native and (not entry.moto or operation not in self._moto.moto.operations(entry)):
             raise unknown_operation(request, operation, "is not served by mlparity")
         params = self._models.read(entry, operation, request)
