@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlparity.errors import DataFolderError, StackNotRunningError
@@ -76,10 +75,6 @@ def supervisors_of(folder: DataFolder) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if "mlparity.stack.supervisor" in command and any(_inside(word, folder.stack_dir) for word in command):
+        if "mlparity.stack.supervisor" in command and str(folder.path) in command:
             found.append(process)
     return found
-
-
-def _inside(word: str, folder: Path) -> bool:
-    return word.startswith("/") and Path(word).parent == folder

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 from mlparity.errors import ConfigurationError, MlparityError
@@ -45,6 +47,18 @@ def build(factory: str, config: ControlPlaneConfig) -> ControlPlane:
     return made
 
 
+def _exit_on_sigterm() -> None:
+    """Unwind on SIGTERM, so that ``close`` runs.
+
+    uvicorn takes the signal while it serves, and raises it again when it has shut down.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
 def main() -> int:
     """Serve until SIGTERM. Exit code 1 with the error's lines where the control plane cannot start."""
     parser = argparse.ArgumentParser()
@@ -53,12 +67,14 @@ def main() -> int:
     arguments = parser.parse_args()
     spec = StackSpec.read(arguments.spec)
     started = time.monotonic()
+    _exit_on_sigterm()
     try:
         plane = build(spec.control_plane, spec.config)
         try:
             plane.start()
             serve(plane.app, arguments.fd, started)
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
             plane.close()
     except MlparityError as error:
         sys.stderr.write("\n".join(error.lines()) + "\n")

@@ -1,4 +1,4 @@
-"""What a supervisor is told to run, as a file between ``mlparity up`` and its processes."""
+"""What a supervisor is told to run: on its standard input, and in a file for the processes that it starts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ class StackSpec:
     config: ControlPlaneConfig
     control_plane: str = CONTROL_PLANE
 
+    def as_text(self) -> str:
+        """As JSON. It holds the local credentials."""
+        return json.dumps({"config": self.config.as_json(), "control_plane": self.control_plane}, indent=2) + "\n"
+
     def write(self, path: Path) -> None:
-        """Write the file (mode 0600: it holds the local credentials)."""
-        document = {"config": self.config.as_json(), "control_plane": self.control_plane}
-        write_atomically(path, json.dumps(document, indent=2) + "\n")
+        """Write the file (mode 0600)."""
+        write_atomically(path, self.as_text())
 
     @classmethod
     def read(cls, path: Path) -> StackSpec:
         """Read what ``write`` wrote."""
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return cls.from_text(path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def from_text(cls, text: str) -> StackSpec:
+        """The reverse of ``as_text``."""
+        document = json.loads(text)
         return cls(ControlPlaneConfig.from_json(document["config"]), document["control_plane"])

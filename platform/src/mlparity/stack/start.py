@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,9 @@ def start(
             process.wait()
         raise
     ours = process is not None and record.pid == process.pid
+    if process is not None and not ours:
+        process.terminate()  # it waits for the lock that another shell's supervisor has
+        process.wait()
     _same_settings(record, spec)
     return Started(record, ours, time.monotonic() - begun, process if ours else None)
 
@@ -73,18 +76,20 @@ def _spawn(spec: StackSpec, folder: DataFolder, *, foreground: bool) -> subproce
             if _up_or_coming(folder):
                 return None
             raise
-    spec_path = folder.stack_dir / f"spec-{os.getpid()}.json"
-    spec.write(spec_path)
-    command = [sys.executable, "-m", "mlparity.stack.supervisor", "--spec", str(spec_path)]
-    with folder.rotate_log("supervisor").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - the stack's own modules
+    command = [sys.executable, "-m", "mlparity.stack.supervisor", "--data-dir", str(folder.path)]
+    with folder.log_path("supervisor").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - the stack's own modules
             [*command, "--foreground"] if foreground else command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder.path,
             start_new_session=not foreground,
         )
+    if process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin as stream:  # where it has ended, ``_wait`` says why
+            stream.write(spec.as_text().encode())
+    return process
 
 
 def _wait(

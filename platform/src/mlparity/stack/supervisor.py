@@ -1,4 +1,4 @@
-"""The supervisor: ``python -m mlparity.stack.supervisor --spec FILE``.
+"""The supervisor: ``python -m mlparity.stack.supervisor --data-dir DIR``, with a ``StackSpec`` on standard input.
 
 Holds the data folder's lock and the listening sockets, starts the control plane and MLflow, restarts what dies, and
 stops all of it on SIGTERM. One thread, no polling: it sleeps until a child writes to its pipe or dies, or a signal
@@ -147,28 +147,35 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _log_to(path: Path) -> None:
+    """A log of its own: what came before (a supervisor that did not get the lock) stays in the older one."""
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
 def main() -> int:
     """The process that ``mlparity up`` leaves behind. Exit code 75: another one has the data folder."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--spec", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--foreground", action="store_true", help="end when the process that started this one ends")
     arguments = parser.parse_args()
     if arguments.foreground:
         die_with_parent(signal.SIGTERM)
     from filelock import FileLock, Timeout
 
-    spec = StackSpec.read(arguments.spec)
-    folder = DataFolder(spec.config.data_dir)
+    spec = StackSpec.from_text(sys.stdin.read())
+    folder = DataFolder(arguments.data_dir)
     lock = FileLock(folder.lock_path)
     try:
         lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout:
         _say("another supervisor has the data folder")
-        arguments.spec.unlink()
         return LOCKED
     try:
-        arguments.spec.replace(folder.spec_path)
+        spec.write(folder.spec_path)
         folder.record_path.unlink(missing_ok=True)
+        _log_to(folder.rotate_log("supervisor"))
         return Supervisor(spec, folder, _say).run()
     except MlparityError as error:
         _say(" / ".join(error.lines()))
