@@ -44,16 +44,24 @@ class SandboxExecutor:
     ``scratch`` is for executors alone: private /tmp folders of running jobs, workers' logs. ``hidden`` are
     folders of the host that jobs must not see, besides ``scratch`` (the data folder, say). A job's environment
     is the spec's with the warm ``python`` first on PATH, and HOME, LANG, PYTHONUNBUFFERED and pip's offline
-    settings where the spec has none.
+    settings where the spec has none. ``report`` is what ``probe`` found; it is asked at the first job otherwise.
     """
 
-    def __init__(self, scratch: Path, clock: Clock, ids: IdSource, *, hidden: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        hidden: Sequence[Path] = (),
+        report: SandboxReport | None = None,
+    ) -> None:
         self._clock = clock
         self._hidden = tuple(str(path.resolve()) for path in (scratch, *hidden))
         self._session = Session(scratch, ids.token(8))
         self._lock = threading.Lock()
         self._zygotes: dict[tuple[str, ...], ZygoteProcess] = {}
-        self._report: SandboxReport | None = None
+        self._report = report
         self._closed = False
 
     def warm(self, runtime: Runtime) -> None:
