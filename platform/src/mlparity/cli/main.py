@@ -26,7 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     from mlparity.cli.app import app
 
     try:
-        result = typer.main.get_command(app).main(args=list(arguments), prog_name="mlparity", standalone_mode=False)
+        arguments = list(arguments) or ["--help"]
+        result = typer.main.get_command(app).main(args=arguments, prog_name="mlparity", standalone_mode=False)
         sys.stdout.flush()
     except MlparityError as error:
         return _failed(error)
