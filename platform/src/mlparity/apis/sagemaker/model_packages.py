@@ -106,7 +106,7 @@ def render(api: SageMaker, version: ModelVersion) -> Response:
     request = version.request
     response: Response = {name: request[name] for name in _ECHOED if name in request}
     response |= {
-        "ModelPackageName": f"{version.group_name}/{version.version}",
+        "ModelPackageName": version.group_name,  # the model allows no slash in it
         "ModelPackageGroupName": version.group_name,
         "ModelPackageVersion": version.version,
         "ModelPackageArn": api.arns.model_package(version.group_name, version.version),
