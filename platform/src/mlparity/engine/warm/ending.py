@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,33 +29,46 @@ def run(entry: types.CodeType, body: Callable[[], Any], modules_before: int) -> 
     """Run ``body`` and end the process as an interpreter would.
 
     What it raises is reported without the frames above ``entry``: the job's own first one. ``modules_before``
-    is how many modules there were when the job began.
+    is how many modules there were when the job began. Nothing else may hold ``body``: the job's objects are to
+    be let go of when it ends.
     """
+    caught: BaseException | None = None
     try:
         body()
     except SystemExit as request:
-        finish(_exit_code(request), modules_before)
+        code = _exit_code(request)
     except BaseException as error:  # noqa: BLE001 - stands in for the interpreter's last resort
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code is not entry:
-            trace = trace.tb_next
-        fail(error.with_traceback(trace), modules_before)
-    finish(0, modules_before)
+        caught = error
+    else:
+        code = 0
+    del body
+    if caught is None:
+        finish(code, modules_before)
+    trace = caught.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not entry:
+        trace = trace.tb_next
+    fail(caught.with_traceback(trace), modules_before)
 
 
 def fail(error: BaseException, modules_before: int) -> NoReturn:
     """Report ``error`` and end: with code 1, or by SIGINT for a KeyboardInterrupt."""
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    broken: BaseException | None = None
     try:
         sys.excepthook(type(error), error, error.__traceback__)
     except SystemExit as request:
         finish(_exit_code(request), modules_before)
-    except BaseException:  # noqa: BLE001 - as the interpreter: a broken hook does not hide the error
+    except BaseException as raised:  # noqa: BLE001 - as the interpreter: a broken hook does not hide the error
+        broken = raised
+    if broken is not None:
+        broken = broken.with_traceback(broken.__traceback__ and broken.__traceback__.tb_next)
         print("Error in sys.excepthook:", file=sys.stderr)  # noqa: T201
-        sys.__excepthook__(*sys.exc_info())
+        sys.__excepthook__(type(broken), broken, broken.__traceback__)
         print("\nOriginal exception was:", file=sys.stderr)  # noqa: T201
         sys.__excepthook__(type(error), error, error.__traceback__)
-    finish(1, modules_before, interrupted=isinstance(error, KeyboardInterrupt))
+    interrupted = isinstance(error, KeyboardInterrupt)
+    del sys.last_type, sys.last_value, sys.last_traceback, error
+    finish(1, modules_before, interrupted=interrupted)
 
 
 def _exit_code(request: SystemExit) -> int:
@@ -71,9 +85,9 @@ def finish(code: int, modules_before: int, *, interrupted: bool = False) -> NoRe
     """Everything that follows the last statement of a program."""
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as the interpreter does
     atexit._run_exitfuncs()  # noqa: SLF001
-    flushed = _flush()
+    flushed = _flush(sys.stdout, sys.stderr)
     _take_apart(modules_before)
-    _flush()
+    flushed = _flush(sys.__stdout__, sys.__stderr__) and flushed
     ctypes.CDLL(None).fflush(None)  # what C and C++ code has printed
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -81,24 +95,31 @@ def finish(code: int, modules_before: int, *, interrupted: bool = False) -> NoRe
     os._exit(code if flushed else _FLUSH_FAILED)
 
 
-def _flush() -> bool:
+def _flush(stdout: Any, stderr: Any) -> bool:
+    """Flush both; False where ``stdout`` cannot be."""
     flushed = True
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (stdout, stderr):
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
-        except Exception:  # noqa: BLE001 - any failure counts the same
-            flushed = stream is not sys.stdout and flushed
+        except Exception as error:  # noqa: BLE001 - any failure counts the same
+            if stream is stdout:
+                flushed = False
+                print(f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
     return flushed
 
 
 def _take_apart(modules_before: int) -> None:
-    """Clear the job's own modules, ``__main__`` first, so that files are flushed and destructors run."""
+    """Let go of the job's own modules, so that its files are flushed and its destructors run."""
     # From the end: looking at a preloaded module copies its memory, and there are thousands.
     newest = itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - modules_before))
-    own = [sys.modules[name] for name in newest if _is_own(sys.modules[name])]
-    for module in (sys.modules["__main__"], *own):
-        _clear(module.__dict__)
+    own = ["__main__", *(name for name in newest if _is_own(sys.modules[name]))]
+    left = [weakref.ref(sys.modules.pop(name)) for name in own]
+    gc.collect()
+    for reference in left:
+        module = reference()
+        if module is not None:  # something else still refers to it
+            _clear(module.__dict__)
     gc.collect()
 
 
@@ -110,8 +131,8 @@ def _is_own(module: object) -> bool:
 
 
 def _clear(namespace: dict[str, Any]) -> None:
-    # The order of the interpreter: private names first, then the rest; builtins stay, destructors may need them.
+    # The order of the interpreter: names with one underscore first; builtins stay, destructors may need them.
     for private in (True, False):
         for name in list(namespace):
-            if name.startswith("_") is private and name != "__builtins__":
+            if (name.startswith("_") and not name.startswith("__")) is private and name != "__builtins__":
                 namespace[name] = None

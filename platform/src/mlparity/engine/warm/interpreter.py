@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +16,11 @@ from mlparity.engine.sandbox import layout as paths
 from mlparity.engine.warm import ending, streams
 from mlparity.engine.warm import invocation as command_line
 from mlparity.engine.warm.invocation import Invocation, Mode
+
+_OFFLINE = (
+    "mlparity: jobs run offline in the environment that mlparity is installed in, and cannot change it. "
+    "Install what the job needs there, start the stack again, and run the job again."
+)
 
 
 @dataclass(frozen=True)
@@ -207,25 +212,49 @@ def _reseed() -> None:
 
 
 def _execute(invocation: Invocation) -> NoReturn:
+    # Nothing here may keep the job's module or its code's namespace: see ``ending.run``.
     modules = len(sys.modules)
+    failure: BaseException | None = None
+    program: list[Any] = []
+    try:
+        program.extend(_program(invocation))
+    except (SyntaxError, ValueError, OSError) as error:
+        failure = error.with_traceback(None)
+    if failure is not None:
+        ending.fail(failure, modules)
+    ending.run(program[0], program.pop(), modules)
+
+
+def _program(invocation: Invocation) -> tuple[types.CodeType, Callable[[], Any]]:
+    """The code object whose frame is the job's first, and what runs it in a new ``__main__``."""
     main = _fresh_main()
     if invocation.mode is Mode.MODULE:
         import runpy
 
-        entry = runpy._run_module_as_main  # type: ignore[attr-defined]  # noqa: SLF001 - what ``-m`` itself calls
-        ending.run(entry.__code__, lambda: entry(invocation.target), modules)
+        start = runpy._run_module_as_main  # type: ignore[attr-defined]  # noqa: SLF001 - what ``-m`` itself calls
+        name, arguments = invocation.target, invocation.arguments
+        return start.__code__, (lambda: _pip(start)) if name == "pip" and "install" in arguments else lambda: start(
+            name
+        )
+    code = _compile(invocation, main)
+    namespace = main.__dict__
+    return code, lambda: exec(code, namespace)  # noqa: S102 - running the job's program is the purpose
+
+
+def _pip(start: Callable[[str], Any]) -> None:
     try:
-        code = _compile(invocation, main)
-    except (SyntaxError, ValueError, OSError) as error:
-        ending.fail(error.with_traceback(None), modules)
-    ending.run(code, lambda: exec(code, main.__dict__), modules)  # noqa: S102 - running the job's program is the purpose
+        start("pip")
+    except SystemExit as request:
+        if request.code:
+            print(_OFFLINE, file=sys.stderr)  # noqa: T201 - after pip's own words, to the job's log
+        raise
 
 
 def _fresh_main() -> types.ModuleType:
-    main = sys.modules["__main__"]
-    kept = {name: main.__dict__[name] for name in ("__loader__", "__builtins__")}
-    main.__dict__.clear()
-    main.__dict__.update(kept, __name__="__main__", __doc__=None, __package__=None, __spec__=None, __annotations__={})
+    first = sys.modules["__main__"].__dict__
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__loader__=first["__loader__"], __annotations__={}, __builtins__=first["__builtins__"])
+    sys.modules["__main__"] = main
     return main
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -103,7 +104,16 @@ def honours(environment: Mapping[str, str]) -> bool:
             return False
     if environment.get("PYTHONUTF8") == "0":
         return False
-    return _is_utf8(environment)
+    return _is_utf8(environment) and _has_codec(environment.get("PYTHONIOENCODING", ""))
+
+
+def _has_codec(setting: str) -> bool:
+    encoding = setting.partition(":")[0]
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError:
+        return False
+    return True
 
 
 def _means_nothing(name: str, value: str) -> bool:

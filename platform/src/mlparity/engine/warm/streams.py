@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -30,7 +31,7 @@ def rebuild(environment: Mapping[str, str], *, unbuffered: bool) -> None:
     encoding, _, errors = setting.partition(":")
     locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or "C"
     default_errors = "surrogateescape" if locale in {"C", "POSIX", "C.UTF-8", "C.utf8"} else "strict"
-    encoding, errors = encoding or "utf-8", errors or default_errors
+    encoding, errors = codecs.lookup(encoding or "utf-8").name, errors or default_errors
     made = {
         "stdin": _open(0, "<stdin>", encoding, errors, unbuffered=False),
         "stdout": _open(1, "<stdout>", encoding, errors, unbuffered=unbuffered),
@@ -57,7 +58,7 @@ def _open(number: int, name: str, encoding: str, errors: str, *, unbuffered: boo
         encoding=encoding,
         errors=errors,
         newline="\n" if mode == "w" else None,
-        line_buffering=number == 2 or raw.isatty(),  # noqa: PLR2004 - stderr
+        line_buffering=not unbuffered and (number == 2 or raw.isatty()),  # noqa: PLR2004 - stderr
         write_through=unbuffered and mode == "w",
     )
     stream.mode = mode  # type: ignore[misc]
