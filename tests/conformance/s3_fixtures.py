@@ -31,6 +31,7 @@ class Endpoint:
     url: str
     store: FileObjectStore
     app: Any
+    root: Path
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +69,7 @@ def s3_endpoint(root: Path, clock: Clock | None = None) -> Iterator[Endpoint]:
         store = FileObjectStore(database, root / "objects", clock, SystemIds(), REGION)
         app = S3App(store, {ACCESS_KEY: SECRET_KEY}, clock, SystemIds(), REGION, ACCOUNT)
         with serve(app) as url:
-            yield Endpoint(url, store, app)
+            yield Endpoint(url, store, app, root)
     finally:
         database.close()
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 
 from mlparity.storage.s3.errors import S3Error
 from mlparity.wire.sigv4 import EMPTY_SHA256, Verified, chunk_signature, trailer_signature
 
+_SIZE = re.compile(r"[0-9a-fA-F]{1,15}")
 _MAX_LINE = 16 * 1024  # bytes
 _MAX_TRAILERS = 16
 
@@ -71,10 +73,9 @@ class ChunkedDecoder:
         if line is None:
             return False
         size, _, extension = line.partition(";")
-        try:
-            self._left = int(size, 16)
-        except ValueError:
-            raise S3Error("InvalidRequest", "A chunk of the aws-chunked body has no size") from None
+        if not _SIZE.fullmatch(size.strip()):
+            raise S3Error("InvalidRequest", "A chunk of the aws-chunked body has no size")
+        self._left = int(size, 16)
         self._expected = extension.partition("chunk-signature=")[2]
         self._sha256 = hashlib.sha256()
         if self._left == 0:
