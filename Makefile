@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 # What `make setup` and `venv` runtimes use beside the project's own dependencies.
 TOOLS := "pip>=25" "uv>=0.8" "hatchling>=1.27" "editables>=0.5"
 
-.PHONY: help setup run up down status test test-fast test-all lint format bench lock clean
+.PHONY: help setup run up down status test test-fast test-all lint format bench coverage lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ format: $(STAMP) ## let ruff fix and format
 
 bench: $(STAMP) ## measure beside the peers; prints ratios
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+coverage: $(STAMP) ## write the coverage tables of README.md and platform/COVERAGE.md
+	@$(BIN)/python -m mlparity.cli.coverage_pages .
 
 lock: ## compile requirements.lock from pyproject.toml (LOCK_ARGS=--upgrade for the newest versions)
 	@uv=$(BIN)/uv; [ -x "$$uv" ] || uv=uv; \
