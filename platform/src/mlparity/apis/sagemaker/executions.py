@@ -12,6 +12,7 @@ from mlparity.apis.sagemaker.definition.parameters import effective
 from mlparity.apis.sagemaker.definition.reader import read_steps
 from mlparity.apis.sagemaker.errors import not_found, not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.run_status import RUN_STATUS, STEP_STATUS
 from mlparity.engine.run_repository import NewRun
 from mlparity.engine.runs import Run, RunPlan, Step, StepStatus
@@ -203,3 +204,14 @@ def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
         )
     api.runs.stop(run.id)
     return {"PipelineExecutionArn": api.arns.execution(run.parent, run.id)}
+
+
+OPERATIONS = (
+    Operation("StartPipelineExecution", start, "no selective execution, no versions"),
+    Operation("StopPipelineExecution", stop),
+    Operation("DescribePipelineExecution", describe),
+    Operation("DescribePipelineDefinitionForExecution", definition),
+    Operation("ListPipelineExecutions", list_),
+    Operation("ListPipelineExecutionSteps", steps),
+    Operation("ListPipelineParametersForExecution", parameters),
+)

@@ -7,6 +7,7 @@ from mlparity.apis.sagemaker.arns import name_of
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import conflict, not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.registry import ModelGroup
 
@@ -90,3 +91,11 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
         ) from None
     api.tags.remove(api.arns.model_package_group(group.name))
     return {}
+
+
+OPERATIONS = (
+    Operation("CreateModelPackageGroup", create),
+    Operation("DescribeModelPackageGroup", describe),
+    Operation("ListModelPackageGroups", list_),
+    Operation("DeleteModelPackageGroup", delete),
+)

@@ -10,6 +10,7 @@ from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.model_package_groups import find as find_group
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.engine.workspace import parse_uri
 from mlparity.errors import InvalidRequestError, NotFoundError, StorageError
 from mlparity.registry import ModelVersion
@@ -200,3 +201,12 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     api.registry.delete_version(version.group_name, version.version)
     api.tags.remove(api.arns.model_package(version.group_name, version.version))
     return {}
+
+
+OPERATIONS = (
+    Operation("CreateModelPackage", create, "versioned packages; no validation jobs"),
+    Operation("DescribeModelPackage", describe),
+    Operation("ListModelPackages", list_),
+    Operation("UpdateModelPackage", update),
+    Operation("DeleteModelPackage", delete),
+)

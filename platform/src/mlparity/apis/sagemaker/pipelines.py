@@ -10,6 +10,7 @@ from mlparity.apis.sagemaker.context import API, Caller, Request, Response, Sage
 from mlparity.apis.sagemaker.definition.reader import parse
 from mlparity.apis.sagemaker.errors import conflict, not_found, not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.errors import ConflictError, NotFoundError, StorageError
 from mlparity.state.documents import Document, DocumentFilter
 from mlparity.state.paging import PageRequest
@@ -149,3 +150,16 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     api.documents.delete(KIND, pipeline.name)
     api.tags.remove(api.arns.pipeline(pipeline.name))
     return {"PipelineArn": api.arns.pipeline(pipeline.name)}
+
+
+OPERATIONS = (
+    Operation(
+        "CreatePipeline",
+        create,
+        "steps: Processing, Training, Condition, Fail, RegisterModel; no caching, no retry policies",
+    ),
+    Operation("UpdatePipeline", update, "as CreatePipeline"),
+    Operation("DescribePipeline", describe, "no versions"),
+    Operation("ListPipelines", list_),
+    Operation("DeletePipeline", delete),
+)

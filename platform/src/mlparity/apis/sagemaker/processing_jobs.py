@@ -9,6 +9,7 @@ from mlparity.apis.sagemaker.context import API, Caller, Request, Response, Sage
 from mlparity.apis.sagemaker.errors import in_use, not_found, validation
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status
 from mlparity.apis.sagemaker.listing import page_request, with_token
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.processing_contract import processing_spec, refuse_unsupported
 from mlparity.apis.sagemaker.training_jobs import job_filter
 from mlparity.engine.jobs import FailureKind, Job, NewJob, Phase
@@ -143,3 +144,12 @@ def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
     value = jsonable(render(api, job))
     assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
     return value
+
+
+OPERATIONS = (
+    Operation("CreateProcessingJob", create, "one instance; S3 inputs and outputs in File and EndOfJob mode"),
+    Operation("DescribeProcessingJob", describe),
+    Operation("ListProcessingJobs", list_),
+    Operation("StopProcessingJob", stop),
+    Operation("DeleteProcessingJob", delete),
+)

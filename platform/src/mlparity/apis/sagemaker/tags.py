@@ -7,6 +7,7 @@ import re
 from mlparity.apis.sagemaker.arns import execution_id_of, model_package_of
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.errors import NotFoundError
 
 _PAGE = 50
@@ -86,3 +87,10 @@ def _find(api: SageMaker, kind: str, name: str, arn: str) -> None:
         api.registry.version(*model_package_of(arn))
     else:
         raise not_served(f"tagging a {kind}")
+
+
+OPERATIONS = (
+    Operation("AddTags", add),
+    Operation("ListTags", list_),
+    Operation("DeleteTags", delete),
+)

@@ -9,6 +9,7 @@ from mlparity.apis.sagemaker.context import API, Caller, Request, Response, Sage
 from mlparity.apis.sagemaker.errors import in_use, not_found, validation
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status, secondary_status, transitions
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.training_contract import (
     DEFAULT_MAX_RUNTIME,
     metric_definitions,
@@ -217,3 +218,16 @@ def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
     value = jsonable(render(api, job))
     assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
     return value
+
+
+OPERATIONS = (
+    Operation(
+        "CreateTrainingJob",
+        create,
+        "one instance; File and FastFile input; no spot, warm pools, debugger or marketplace algorithms",
+    ),
+    Operation("DescribeTrainingJob", describe),
+    Operation("ListTrainingJobs", list_),
+    Operation("StopTrainingJob", stop),
+    Operation("DeleteTrainingJob", delete),
+)
