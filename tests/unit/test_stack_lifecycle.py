@@ -228,3 +228,15 @@ def test_logs_of_earlier_starts_are_kept_aside(data_dir: Path) -> None:
             pass
     assert folder.log_path("control-plane").exists()
     assert folder.log_path("control-plane").with_name("control-plane.log.1").exists()
+
+
+def test_up_while_the_last_stack_is_stopping_starts_a_new_one(data_dir: Path) -> None:
+    wanted = spec(data_dir)
+    first = start(wanted)
+    os.kill(first.record.pid, signal.SIGTERM)
+    again = start(wanted)
+    assert again.by_this_call
+    assert again.record.pid != first.record.pid
+    ended(first)
+    stop(DataFolder(data_dir))
+    ended(again)

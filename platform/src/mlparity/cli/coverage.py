@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+OTHERS = "(the others)"  # one row for all that moto answers; what moto lacks answers the vendor's error
 State = Literal["works", "partial", "refused", "absent"]
 
 
@@ -65,7 +66,7 @@ def aws_service(name: str) -> Iterator[Coverage]:
     elif entry.moto:
         volatile = ", ".join(sorted(entry.volatile))
         notes = (entry.how, entry.note, f"not kept over a restart: {volatile}" if volatile else "")
-        yield Coverage(name, "(all others that moto has)", "partial", "; ".join(filter(None, notes)))
+        yield Coverage(name, OTHERS, "partial", "; ".join(filter(None, notes)))
     else:
         for operation in _model_operations(name):
             if operation not in entry.native:

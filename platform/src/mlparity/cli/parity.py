@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from mlparity.cli import output
-from mlparity.cli.coverage import Coverage, apis
+from mlparity.cli.coverage import OTHERS, Coverage, apis
 from mlparity.errors import NotFoundError
 from mlparity.stack.packages import require_extras
 
@@ -29,15 +29,19 @@ def parity(api: str, *, as_json: bool, as_markdown: bool, with_absent: bool) -> 
         output.line(markdown(shown, rows))
         return
     output.table(("api", "operation", "state", "note"), [(r.api, r.operation, r.state, r.note) for r in shown])
+    by_moto = {row.api for row in rows if row.operation == OTHERS}
     for name, counts in totals(rows).items():
-        output.line(f"{name}: {', '.join(f'{counts[state]} {state}' for state in _STATES if counts[state])}")
+        shown_counts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
+        output.line(f"{name}: {', '.join([*shown_counts, *(['the others by moto'] if name in by_moto else [])])}")
 
 
 def totals(rows: Sequence[Coverage]) -> dict[str, Counter[str]]:
-    """How many operations of each API are in each state."""
+    """How many named operations of each API are in each state."""
     found: dict[str, Counter[str]] = {}
     for row in rows:
-        found.setdefault(row.api, Counter())[row.state] += 1
+        counts = found.setdefault(row.api, Counter())
+        if row.operation != OTHERS:
+            counts[row.state] += 1
     return found
 
 

@@ -30,4 +30,4 @@ def list_scenarios(*, as_json: bool) -> None:
         for scenario in known
     ]
     output.table(("scenario", "profiles", "system"), rows)
-    output.line(f"{sum(scenario.there for scenario in known)} of {len(known)} are there")
+    output.line(f"there: {sum(scenario.there for scenario in known)} of {len(known)}")

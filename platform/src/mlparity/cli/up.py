@@ -26,6 +26,8 @@ _WHAT = {"control-plane": ("AWS APIs", "SageMaker, S3, STS, IAM, Logs, EventBrid
 def up(choice: Choice, *, foreground: bool, as_json: bool) -> None:
     """Start, wait, print the endpoints; with ``foreground`` stay until it ends."""
     profile = choice.load().profile
+    if foreground:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     started = bring_up(profile, foreground=foreground)
     if as_json:
         output.as_json(_document(started))
@@ -79,12 +81,11 @@ def _document(started: Started) -> dict[str, Any]:
 
 
 def _stay(process: subprocess.Popen[bytes]) -> None:
-    """Until the supervisor ends. Ctrl-C reaches it directly: it is in the same process group."""
+    """Until the supervisor ends, by itself or because this process was told to."""
     sys.stderr.write("Ctrl-C stops it\n")
-    signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
     while process.returncode is None:
         try:
             process.wait()
         except KeyboardInterrupt:
-            continue
+            process.terminate()
     output.line("stopped")

@@ -87,16 +87,27 @@ def _status(name: str, state: str, pid: int, started: float, restarts: int, url:
     healthy = process is not None and (not health_url or (state == "ready" and answers(health_url)))
     memory, uptime = 0, 0.0
     if process is not None:
-        import psutil
-
         uptime = time.time() - started
-        try:
-            memory = sum(part.memory_info().rss for part in [process, *_own_children(name, process)])
-        except psutil.Error:
-            memory = 0
+        memory = sum(_memory(part) for part in [process, *_own_children(name, process)])
     return PartStatus(name, state if process else "gone", pid, healthy, memory, uptime, restarts, url)
+
+
+def _memory(process: Any) -> int:
+    """Bytes that are the process's own share: what forked processes have in common counts once (PSS, on Linux)."""
+    import psutil
+
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", 0) or full.rss)
+    except psutil.Error:
+        return 0
 
 
 def _own_children(name: str, process: Any) -> list[Any]:
     """The processes that count as the part's own: not the other parts, which are the supervisor's children."""
-    return [] if name == "supervisor" else list(process.children(recursive=True))
+    import psutil
+
+    try:
+        return [] if name == "supervisor" else list(process.children(recursive=True))
+    except psutil.Error:
+        return []

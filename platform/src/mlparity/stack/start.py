@@ -46,15 +46,17 @@ def start(
     begun = time.monotonic()
     folder = DataFolder(spec.config.data_dir)
     folder.prepare()
-    process = None if _up_or_coming(folder) else _spawn(spec, folder, foreground=foreground)
-    try:
-        record = _wait(folder, process, progress, begun + timeout)
-    except BaseException:
-        if process is not None:
-            progress("stopping")
-            stop_process(process.pid)
-            process.wait()
-        raise
+    record = None
+    while record is None:  # None: a stack that was stopping, or another shell's that failed, has gone
+        process = None if _up_or_coming(folder) else _spawn(spec, folder, foreground=foreground)
+        try:
+            record = _wait(folder, process, progress, begun + timeout)
+        except BaseException:
+            if process is not None:
+                progress("stopping")
+                stop_process(process.pid)
+                process.wait()
+            raise
     ours = process is not None and record.pid == process.pid
     if process is not None and not ours:
         process.terminate()  # it waits for the lock that another shell's supervisor has
@@ -94,8 +96,8 @@ def _spawn(spec: StackSpec, folder: DataFolder, *, foreground: bool) -> subproce
 
 def _wait(
     folder: DataFolder, process: subprocess.Popen[bytes] | None, progress: Progress, deadline: float
-) -> StackRecord:
-    """Poll until every part is ready and answers over HTTP."""
+) -> StackRecord | None:
+    """Poll until every part is ready and answers over HTTP; None where it is not ours and has gone."""
     own, said = process, ""
     while True:
         code = own.poll() if own is not None else None
@@ -105,7 +107,7 @@ def _wait(
         if own is not None and code is not None:
             raise _start_failed(folder)
         if own is None and record is None and not lock_is_held(folder):
-            raise _start_failed(folder)
+            return None
         waiting = _not_answering(record)
         if record is not None and not waiting:
             return record
