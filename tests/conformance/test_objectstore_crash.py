@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +94,52 @@ def test_a_crash_between_commit_and_unlink_leaves_no_garbage(
     assert files(root) == [b"new"]
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(doomed_blobs)) == 0
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from mlparity.clock import SystemClock
+from mlparity.ids import SystemIds
+from mlparity.state import Database
+from mlparity.storage.filestore import FileObjectStore
+
+folder = Path(sys.argv[1])
+store = FileObjectStore(Database.open(folder / "state.db"), folder / "objects", SystemClock(), SystemIds(), "us-east-1")
+store.ensure_bucket("data")
+number = 0
+while True:
+    store.put_bytes("data", f"key-{number % 7}", f"{number}:".encode() * 20_000)
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def test_kill_9_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    acknowledged = -1
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            acknowledged = int(line)
+            if acknowledged == 60:
+                writer.kill()
+    assert writer.returncode == -signal.SIGKILL
+    database = Database.open(tmp_path / "state.db")
+    try:
+        store = reopen(database, tmp_path / "objects")
+        store.recover()
+        newest = {}
+        for info in store.iterate("data"):
+            data = store.get_bytes("data", info.key)
+            number = int(data.partition(b":")[0])
+            assert data == f"{number}:".encode() * 20_000
+            assert hashlib.md5(data).hexdigest() == info.etag
+            newest[info.key] = number
+        assert len(files(tmp_path / "objects")) == 7
+        for number in range(acknowledged - 6, acknowledged + 1):
+            assert newest[f"key-{number % 7}"] >= number
+    finally:
+        database.close()
 
 
 def test_a_failed_transaction_leaves_nothing(

@@ -55,6 +55,7 @@ class S3App:
     ) -> None:
         self._context = Context(store, clock, ids, region, account_id)
         self._credentials = credentials
+        self._host_id = ids.token(_HOST_ID_LENGTH)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -75,7 +76,7 @@ class S3App:
             return
         headers = {
             "x-amz-request-id": request_id,
-            "x-amz-id-2": self._context.ids.token(_HOST_ID_LENGTH),
+            "x-amz-id-2": self._host_id,
             **response.headers,
             **({} if reusable else {"connection": "close"}),
         }
@@ -113,9 +114,10 @@ class S3App:
         self, operation: Operation, request: S3Request, verified: Verified, receive: Receive
     ) -> S3Response:
         call = Call(self._context, request)
-        size = declared_size(request)
-        if size is not None and size <= SMALL:
-            body = await read_all(receive, 2 * SMALL)
+        declared_size(request)  # refuses bodies without a length, and those that are too long
+        raw = request.headers.get("content-length", "")
+        if raw.isdecimal() and int(raw) <= SMALL:
+            body = await read_all(receive, SMALL)
             return await to_thread.run_sync(_run_small_object, operation, call, verified, body)
         receiver = await to_thread.run_sync(_begin_object, operation, call, verified)
         received = await stream_object(receiver, receive)
@@ -128,7 +130,7 @@ class S3App:
             *error.fields.items(),
             ("Resource", scope["path"]),
             ("RequestId", request_id),
-            ("HostId", self._context.ids.token(_HOST_ID_LENGTH)),
+            ("HostId", self._host_id),
         ]
         headers = {"content-type": "application/xml", **error.headers}
         return S3Response(error.status, headers, render("Error", nodes))

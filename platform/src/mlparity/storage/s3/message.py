@@ -150,7 +150,7 @@ def http_date(moment: datetime) -> str:
 
 def iso_date(moment: datetime) -> str:
     """2015-10-21T07:28:00.000Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def quoted(etag: str) -> str:

@@ -84,10 +84,8 @@ class ObjectReceiver:
             raise S3Error("BadDigest", f"The {self._algorithm} you specified did not match the calculated checksum.")
 
     def _check_staged(self, staged: Staged) -> None:
-        if self._expected_size is not None and staged.size != self._expected_size:
+        if staged.size != self._expected_size:
             raise S3Error("IncompleteBody")
-        if staged.size > MAX_OBJECT:
-            raise S3Error("EntityTooLarge")
         if self._md5 and self._md5 != staged.etag:
             raise S3Error(
                 "BadDigest",
@@ -96,10 +94,10 @@ class ObjectReceiver:
             )
 
 
-def declared_size(request: S3Request) -> int | None:
-    """The object's bytes as the client declares them. Raises ``S3Error`` where it must and does not."""
+def declared_size(request: S3Request) -> int:
+    """The object's bytes as the client declares them. Raises ``S3Error`` where it does not, or declares too many."""
     length = request.headers.get("x-amz-decoded-content-length")
-    if length is None:
+    if length is None and not request.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
         length = request.headers.get("content-length")
     if length is None:
         raise S3Error("MissingContentLength")
