@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import xgboost as xgb
+
 from scenarios.sagemaker_training.jobs.evaluate import load_model
 
 

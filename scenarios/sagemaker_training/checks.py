@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from mlparity.scenarios import Platform
 from scenarios.sagemaker_training.artifacts import Artifacts, RawFacts, Recomputed, download
 from scenarios.sagemaker_training.execution import Ended
 from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, REQUIRED_REDUCTION
-
-from mlparity.scenarios import Platform
 
 JOB_STEPS = ("Preprocess", "Train", "Evaluate")
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"

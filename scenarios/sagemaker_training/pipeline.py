@@ -37,6 +37,7 @@ from sagemaker.train.configs import (
     SourceCode,
     StoppingCondition,
 )
+
 from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, PIPELINE
 
 XGBOOST = "3.2-0"

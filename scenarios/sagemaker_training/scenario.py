@@ -13,6 +13,8 @@ import boto3
 from sagemaker.core.s3 import S3Uploader
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.pipeline import Pipeline
+
+from mlparity.scenarios import Platform, Report
 from scenarios.flights.data import FlightsFiles, flights_files, sha256
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.approval import DETAIL_TYPE, Approvals, approvals
@@ -20,8 +22,6 @@ from scenarios.sagemaker_training.artifacts import Artifacts, recompute
 from scenarios.sagemaker_training.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training.pipeline import Builder, Parameters
 from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, PIPELINE, STRICT_THRESHOLD
-
-from mlparity.scenarios import Platform, Report
 
 
 def run(platform: Platform) -> Report:

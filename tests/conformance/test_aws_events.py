@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from tests.conformance.aws_fixtures import Stack, stack
 
 ACCOUNT = "300000000001"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.conformance.aws_fixtures import Stack, stack
 
 from mlparity.engine.jobs import LogStream
+from tests.conformance.aws_fixtures import Stack, stack
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

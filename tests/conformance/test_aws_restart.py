@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.conformance.aws_fixtures import Stack, stack
 
 from mlparity.errors import StateError
+from tests.conformance.aws_fixtures import Stack, stack
 
 ACCOUNT = "100000000001"
 TRUST = json.dumps(

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from tests.conformance.aws_fixtures import Stack, stack
 
 from mlparity.apis.aws.services import coverage
 from mlparity.apis.aws.table import SERVICES
+from tests.conformance.aws_fixtures import Stack, stack
 
 ACCOUNT = "500000000001"
 

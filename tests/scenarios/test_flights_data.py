@@ -6,6 +6,7 @@ import sys
 import zipfile
 
 import pytest
+
 from scenarios.flights.data import FlightsDataMissingError, flights_files, sha256
 
 

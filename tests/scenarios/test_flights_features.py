@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+
 from scenarios.sagemaker_training.jobs import preprocess
 
 CARRIERS, DESTINATIONS = ("UA", "AA", "DL"), ("LAX", "ORD", "MIA")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost as xgb
+
 from scenarios.sagemaker_training.jobs import evaluate, train
 
 FACTS = {

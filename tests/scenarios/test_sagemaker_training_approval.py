@@ -6,9 +6,9 @@ import io
 import json
 
 import pytest
-from scenarios.sagemaker_training.approval import approvals, pattern, queue_policy
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_training.approval import approvals, pattern, queue_policy
 
 
 @pytest.fixture

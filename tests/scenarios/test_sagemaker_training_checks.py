@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost as xgb
+
+from mlparity.errors import ScenarioError
+from mlparity.scenarios import Platform
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.artifacts import Artifacts, recompute
 from scenarios.sagemaker_training.execution import Ended, tell
 from scenarios.sagemaker_training.jobs import evaluate
 from scenarios.sagemaker_training.settings import STRICT_THRESHOLD
-
-from mlparity.errors import ScenarioError
-from mlparity.scenarios import Platform
 
 FACTS = {
     "features": ["signal", "carrier_hour_mean"],

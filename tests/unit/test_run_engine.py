@@ -104,7 +104,8 @@ class World:
             self.changed.notify_all()
 
     def submit(self, *steps: StepPlan, max_parallel: int = 0) -> Run:
-        return self.engine.submit(NewRun("r1", API, "run", "p", "n", {}, RunPlan(steps, max_parallel_steps=max_parallel)))
+        plan = RunPlan(steps, max_parallel_steps=max_parallel)
+        return self.engine.submit(NewRun("r1", API, "run", "p", "n", {}, plan))
 
     def states(self) -> dict[str, str]:
         return {name: step.status.value for name, step in self.runs.steps("r1").items()}

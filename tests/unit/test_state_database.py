@@ -55,9 +55,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="boom"), database.write() as connection:
-        connection.execute(tags.insert().values(resource="r", key="k", value="v"))
-        raise RuntimeError("boom")
+    def fail() -> None:
+        with database.write() as connection:
+            connection.execute(tags.insert().values(resource="r", key="k", value="v"))
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
     with database.read() as connection:
         assert connection.execute(select(tags)).all() == []
 

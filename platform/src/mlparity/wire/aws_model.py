@@ -132,9 +132,11 @@ class AwsModel:
     ) -> dict[str, Any]:
         _require(isinstance(value, dict), value, "Structure", path)
         members: Mapping[str, Any] = shape.get("members", {})
-        for required in shape.get("required", ()):
-            if value.get(required) is None:
-                violations.append(Violation(_join(path, required), None, "Member must not be null"))
+        violations.extend(
+            Violation(_join(path, required), None, "Member must not be null")
+            for required in shape.get("required", ())
+            if value.get(required) is None
+        )
         if shape.get("union") and sum(item is not None for item in value.values()) > 1:
             violations.append(Violation(path, value, "Member must have exactly one value set"))
         result: dict[str, Any] = {}
