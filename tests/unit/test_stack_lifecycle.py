@@ -234,6 +234,7 @@ def test_up_while_the_last_stack_is_stopping_starts_a_new_one(data_dir: Path) ->
     wanted = spec(data_dir)
     first = start(wanted)
     os.kill(first.record.pid, signal.SIGTERM)
+    until(lambda: (record := running_stack_record(DataFolder(data_dir))) is None or record.stopping, "it is stopping")
     again = start(wanted)
     assert again.by_this_call
     assert again.record.pid != first.record.pid

@@ -16,7 +16,9 @@ from mlparity.profiles.atomic_file import write_atomically
 FORMAT = 1  # of the folder's layout; a newer one is refused
 _ELSEWHERE = "choose another folder with --data-dir or MLPARITY_DATA_DIR"
 _KEPT_LOGS = 3
-_OURS = frozenset({"stack", "logs", "state", "client", "objects", "jobs", "scenarios", "mlparity.json", "joblogs", "scratch"})
+_OURS = frozenset(
+    {"stack", "logs", "state", "client", "objects", "jobs", "scenarios", "mlparity.json", "joblogs", "scratch"}
+)
 
 
 @dataclass(frozen=True)
