@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlparity.errors import PortInUseError, StackError
+from mlparity.errors import DataFolderError, PortInUseError, StackError
 from mlparity.stack.children import ports
 from mlparity.stack.folder import DataFolder
 from mlparity.stack.health import answers
 from mlparity.stack.listen import check_free
-from mlparity.stack.record import StackRecord, public_settings
+from mlparity.stack.record import StackRecord, public_settings, read_record
 from mlparity.stack.running import lock_is_held, running_stack_record
 from mlparity.stack.spec import LOCKED, StackSpec
 from mlparity.stack.stop import stop_process
@@ -78,6 +78,7 @@ def _spawn(spec: StackSpec, folder: DataFolder, *, foreground: bool) -> subproce
             if _up_or_coming(folder):
                 return None
             raise
+    _forget_garbage(folder)
     command = [sys.executable, "-m", "mlparity.stack.supervisor", "--data-dir", str(folder.path)]
     with folder.log_path("supervisor").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - the stack's own modules
@@ -92,6 +93,14 @@ def _spawn(spec: StackSpec, folder: DataFolder, *, foreground: bool) -> subproce
         with suppress(BrokenPipeError), process.stdin as stream:  # where it has ended, ``_wait`` says why
             stream.write(spec.as_text().encode())
     return process
+
+
+def _forget_garbage(folder: DataFolder) -> None:
+    """Remove a damaged record that a stack which is gone has left; it would look like the new one's."""
+    try:
+        read_record(folder.record_path)
+    except DataFolderError:
+        folder.record_path.unlink(missing_ok=True)
 
 
 def _wait(
@@ -132,9 +141,7 @@ def _not_answering(record: StackRecord | None) -> list[str]:
 
 def _start_failed(folder: DataFolder) -> StackError:
     """What the part that could not start said last."""
-    from mlparity.stack.record import read_record
-
-    record = read_record(folder.record_path) if folder.record_path.exists() else None
+    record = read_record(folder.record_path)
     names = [child.name for child in record.failed] if record is not None else []
     name = names[0] if names else "supervisor"
     path = folder.log_path(name)
