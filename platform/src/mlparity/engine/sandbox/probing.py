@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mlparity.errors import SandboxUnavailableError
 
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
+_MAX_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 _TRIAL = "import sys; sys.path.insert(0, sys.argv[1]); from mlparity.engine.sandbox.trial import main; main({user})"
 _TIMEOUT = 30.0
 
@@ -24,7 +24,6 @@ class Mode(Enum):
 
     USER_NAMESPACE = "user namespace"
     ROOT = "root with plain mount and PID namespaces"
-    PROOT = "proot"
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,6 @@ def probe() -> SandboxReport:
             )
         problems.append(f"{mode.value}: {found['why']}")
     why = "; ".join(problems)
-    if shutil.which("proot"):
-        return SandboxReport(Mode.PROOT, why, read_only_host=False, own_proc=False)
     return SandboxReport(None, why, _hint())
 
 
@@ -84,14 +81,16 @@ def _hint() -> str:
         return (
             "AppArmor keeps user namespaces from ordinary programs here (Ubuntu 23.10 and later). Either run "
             "`sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` (to keep it: a line in /etc/sysctl.d), "
-            f"or give {Path(sys.executable).resolve()} an AppArmor profile with `userns,`, "
-            "or install proot (`sudo apt-get install proot`), which needs no namespaces and is slower"
+            f"or allow this interpreter alone: an AppArmor profile for {Path(sys.executable).resolve()} with `userns,` "
+            "in /etc/apparmor.d, then `sudo systemctl reload apparmor`"
         )
     if _reads(_CLONE, "0"):
-        return "run `sudo sysctl -w kernel.unprivileged_userns_clone=1`, or install proot"
+        return "run `sudo sysctl -w kernel.unprivileged_userns_clone=1` (to keep it: a line in /etc/sysctl.d)"
+    if _reads(_MAX_NAMESPACES, "0"):
+        return "run `sudo sysctl -w user.max_user_namespaces=15000` (to keep it: a line in /etc/sysctl.d)"
     return (
-        "inside a container, start it with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`, "
-        "or install proot (`apt-get install proot`); elsewhere, check user.max_user_namespaces"
+        "inside a Docker container, start it with `--security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined`, and as root also `--cap-add SYS_ADMIN`"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -15,83 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from mlparity.clock import Clock
-from mlparity.engine.process import ProcessExit, ProcessUsage
+from mlparity.engine.sandbox.running import SandboxedProcess
 from mlparity.engine.warm import wire
 from mlparity.engine.warm.settings import BOOTSTRAP, ZygoteSettings
 from mlparity.errors import EngineError, SandboxUnavailableError
-
-_KILLED = ProcessExit(code=None, signal=signal.SIGKILL)
-
-
-class SandboxedProcess:
-    """A started job. ``RunningProcess`` for the rest of the engine."""
-
-    def __init__(
-        self, job_id: str, control: socket.socket, zygote: ZygoteProcess, clock: Clock, clean: Callable[[], None]
-    ) -> None:
-        self._id = job_id
-        self._clock = clock
-        self._began = clock.monotonic()
-        self._control = control
-        self._zygote = zygote
-        self._clean = clean
-        self._reading = threading.Lock()
-        self._ended = threading.Event()
-        self._exit: ProcessExit | None = None
-
-    def wait(self, timeout: float | None = None) -> ProcessExit | None:
-        """Block until it ends (None where ``timeout`` seconds pass first)."""
-        return self._exit if self._ended.wait(timeout) else None
-
-    def terminate(self) -> None:
-        """SIGTERM to the job's main process and its group."""
-        try:
-            wire.send_json(self._control, {"op": "terminate"})
-        except OSError:
-            return  # it has ended
-
-    def kill(self) -> None:
-        """SIGKILL to the first process of its namespace, and so to everything in it."""
-        if not self._ended.is_set():
-            self._zygote.kill(self._id)
-
-    def await_start(self) -> str | None:
-        """Block until the command runs; what went wrong, otherwise."""
-        with self._reading:
-            try:
-                received = wire.receive_json(self._control)
-            except (OSError, EOFError):
-                received = None
-        if received is None:
-            return "the job's first process was killed"
-        error = received[0].get("error")
-        return None if error is None else str(error)
-
-    def end(self) -> None:
-        """Called once every process of the job is gone. Reads how it ended, if it could say so."""
-        if self._ended.is_set():
-            return
-        with self._reading:
-            self._exit = self._read_exit()
-        self._control.close()
-        self._clean()
-        self._ended.set()
-
-    def _read_exit(self) -> ProcessExit:
-        try:
-            while received := wire.receive_json(self._control):
-                if "exit" in received[0]:
-                    return _as_exit(received[0], self._clock.monotonic() - self._began)
-        except (OSError, EOFError, ValueError):
-            pass
-        return _KILLED
-
-
-def _as_exit(message: Mapping[str, Any], wall: float) -> ProcessExit:
-    status, usage = int(message["exit"]), message["usage"]
-    code = os.waitstatus_to_exitcode(status)
-    used = ProcessUsage(float(usage["user"]), float(usage["system"]), int(usage["peak"]), wall)
-    return ProcessExit(code if code >= 0 else None, -code if code < 0 else None, used)
 
 
 class ZygoteProcess:
@@ -129,14 +55,15 @@ class ZygoteProcess:
         """Fork ``job``. Returns when its command runs; raises ``EngineError`` or ``SandboxUnavailableError``."""
         self.await_ready()
         near, far = socket.socketpair()
-        process = SandboxedProcess(job["id"], near, self, clock, clean)
+        name = str(job["id"])
+        process = SandboxedProcess(near, lambda: self._kill(name), clock, clean)
         with self._jobs_lock:
-            self._jobs[job["id"]] = process
+            self._jobs[name] = process
         try:
             self._send({"op": "start", "job": job}, (log, far.fileno()))
         except OSError:
             far.close()
-            self._end(job["id"])
+            self._end(name)
             raise EngineError(
                 "the job was not started", "the worker that starts jobs was killed", "start it again"
             ) from None
@@ -145,14 +72,13 @@ class ZygoteProcess:
         if problem is not None:
             process.wait()
             raise SandboxUnavailableError(
-                f"job {job['id']} could not be started",
-                self._refused.pop(job["id"], problem),
+                f"job {name} could not be started",
+                self._refused.pop(name, problem),
                 "`mlparity doctor` says what this machine allows",
             )
         return process
 
-    def kill(self, job_id: str) -> None:
-        """SIGKILL everything of one job."""
+    def _kill(self, job_id: str) -> None:
         try:
             self._send({"op": "kill", "id": job_id})
         except OSError:

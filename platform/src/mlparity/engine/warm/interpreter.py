@@ -17,6 +17,8 @@ from mlparity.engine.warm import ending, streams
 from mlparity.engine.warm import invocation as command_line
 from mlparity.engine.warm.invocation import Invocation, Mode
 
+# Programs whose answer is what gets imported: MLflow's, which finds out a model's requirements.
+_WATCH_IMPORTS = frozenset({"_capture_modules.py"})
 _OFFLINE = (
     "mlparity: jobs run offline in the environment that mlparity is installed in, and cannot change it. "
     "Install what the job needs there, start the stack again, and run the job again."
@@ -103,10 +105,10 @@ def _start_cold(launch: Launch, baseline: Baseline) -> NoReturn:
 def _is_exact(invocation: Invocation, environment: Mapping[str, str], baseline: Baseline) -> bool:
     if not command_line.honours(environment):
         return False
-    if invocation.mode is Mode.SCRIPT and not (
-        Path(invocation.target).is_file() and not invocation.target.endswith((".pyc", ".zip", ".pyz"))
-    ):
-        return False
+    if invocation.mode is Mode.SCRIPT:
+        script = Path(invocation.target)
+        if not script.is_file() or script.suffix in {".pyc", ".zip", ".pyz"} or script.name in _WATCH_IMPORTS:
+            return False
     return not _is_shadowed(invocation, environment, baseline)
 
 

@@ -1,0 +1,86 @@
+"""A started job, as the executor holds it, whatever runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlparity.clock import Clock
+from mlparity.engine.process import ProcessExit, ProcessUsage
+from mlparity.engine.warm import wire
+
+_KILLED = ProcessExit(code=None, signal=signal.SIGKILL)
+
+
+class SandboxedProcess:
+    """A started job. ``RunningProcess`` for the rest of the engine."""
+
+    def __init__(
+        self, control: socket.socket, kill: Callable[[], None], clock: Clock, clean: Callable[[], None]
+    ) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._control = control
+        self._kill = kill
+        self._clean = clean
+        self._reading = threading.Lock()
+        self._ended = threading.Event()
+        self._exit: ProcessExit | None = None
+
+    def wait(self, timeout: float | None = None) -> ProcessExit | None:
+        """Block until it ends (None where ``timeout`` seconds pass first)."""
+        return self._exit if self._ended.wait(timeout) else None
+
+    def terminate(self) -> None:
+        """SIGTERM to the job's main process and its group."""
+        try:
+            wire.send_json(self._control, {"op": "terminate"})
+        except OSError:
+            return  # it has ended
+
+    def kill(self) -> None:
+        """SIGKILL to everything the job started. Idempotent."""
+        if not self._ended.is_set():
+            self._kill()
+
+    def await_start(self) -> str | None:
+        """Block until the command runs; what went wrong, otherwise."""
+        with self._reading:
+            try:
+                received = wire.receive_json(self._control)
+            except (OSError, EOFError):
+                received = None
+        if received is None:
+            return "the job's first process was killed"
+        error = received[0].get("error")
+        return None if error is None else str(error)
+
+    def end(self) -> None:
+        """Called once every process of the job is gone. Reads how it ended, if it could say so."""
+        if self._ended.is_set():
+            return
+        with self._reading:
+            self._exit = self._read_exit()
+        self._control.close()
+        self._clean()
+        self._ended.set()
+
+    def _read_exit(self) -> ProcessExit:
+        try:
+            while received := wire.receive_json(self._control):
+                if "exit" in received[0]:
+                    return _as_exit(received[0], self._clock.monotonic() - self._began)
+        except (OSError, EOFError, ValueError):
+            pass
+        return _KILLED
+
+
+def _as_exit(message: Mapping[str, Any], wall: float) -> ProcessExit:
+    status, usage = int(message["exit"]), message["usage"]
+    code = os.waitstatus_to_exitcode(status)
+    used = ProcessUsage(float(usage["user"]), float(usage["system"]), int(usage["peak"]), wall)
+    return ProcessExit(code if code >= 0 else None, -code if code < 0 else None, used)
