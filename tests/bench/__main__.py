@@ -1,0 +1,83 @@
+"""``python tests/bench [NAME ...]``: measure mlparity beside its peers, and print a table. See README.md here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import signal
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from bench_measure import Options, Result
+from bench_peers import isolated_environment
+from bench_report import document, machine, show
+
+# Name -> what it measures. The module is bench_NAME, with ``run(options) -> list[Result]``.
+BENCHES = {
+    "help": "wall time of `mlparity --help`",
+    "start": "`mlparity up` from a cold stop: all AWS APIs, and MLflow",
+    "memory": "memory of the idle stack",
+    "describe": "DescribeTrainingJob, p50 and p99",
+    "objects": "S3 put and get of 1 KiB, 1 MiB and 64 MiB",
+    "noop_steps": "overhead of a pipeline step that does nothing",
+    "five_steps": "a five-step scikit-learn pipeline",
+}
+
+
+def main() -> int:
+    """Run what is asked for; exit code 1 where a benchmark could not be run."""
+    parser = argparse.ArgumentParser(prog="python tests/bench", description="Measure mlparity beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all of them by default")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each, instead of its own number")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
+    parser.add_argument("--list", action="store_true", help="list the names")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, what in BENCHES.items():
+            print(f"{name.ljust(12)} {what}")
+        return 0
+    unknown = [name for name in arguments.names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}")
+    signal.signal(signal.SIGTERM, _leave)
+    started, before = datetime.now(UTC), machine()
+    results, failed = _measure(arguments.names or list(BENCHES), arguments.rounds)
+    if results:
+        show(results, before)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(document(results, started, before), indent=2) + "\n", encoding="utf-8")
+    return 1 if failed else 0
+
+
+def _measure(names: list[str], rounds: int | None) -> tuple[list[Result], bool]:
+    results: list[Result] = []
+    failed = False
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix=f"mlparity-bench-{name}-", ignore_cleanup_errors=True) as folder:
+            isolated_environment(Path(folder))
+            _say(f"{name}: {BENCHES[name]}")
+            begun = time.monotonic()
+            try:
+                results += importlib.import_module(f"bench_{name}").run(Options(Path(folder), rounds, _say))
+            except Exception as error:  # noqa: BLE001 - the others are still worth measuring
+                failed = True
+                _say(f"  could not be measured: {type(error).__name__}: {error}")
+            _say(f"  took {time.monotonic() - begun:.0f} s")
+    return results, failed
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(1)  # unwinds, so that every process is stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The peer of the pipelines: kfp.local's SubprocessRunner, the components calling the same functions.
+
+kfp reads the annotations themselves, so this module does not put them off (``from __future__ import annotations``).
+"""
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp import dsl, local
+from kfp.dsl import Dataset, Input, Model, Output
+
+PEER = "kfp.local"
+_IMAGE = "python:3.11"  # only a name: the steps run in this environment
+
+
+def ready(folder: Path) -> None:
+    """Have steps run as subprocesses of this environment, with these modules on their path."""
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"), raise_on_error=True)
+
+
+@dsl.component(base_image=_IMAGE, install_kfp_package=False)
+def kfp_prepare(source: str, train: Output[Dataset], test: Output[Dataset]) -> None:
+    from pathlib import Path
+
+    from bench_steps import prepare
+
+    prepare(Path(source), Path(train.path), Path(test.path))
+
+
+@dsl.component(base_image=_IMAGE, install_kfp_package=False)
+def kfp_train(train: Input[Dataset], model: Output[Model]) -> None:
+    from pathlib import Path
+
+    from bench_steps import fit
+
+    fit(Path(train.path), Path(model.path))
+
+
+@dsl.component(base_image=_IMAGE, install_kfp_package=False)
+def kfp_evaluate(model: Input[Model], test: Input[Dataset]) -> float:
+    from pathlib import Path
+
+    from bench_steps import score
+
+    return score(Path(model.path), Path(test.path))
+
+
+@dsl.component(base_image=_IMAGE, install_kfp_package=False)
+def kfp_register(model: Input[Model], mse: float, registry: str) -> None:
+    from pathlib import Path
+
+    from bench_steps import register
+
+    register(Path(model.path), mse, Path(registry))
+
+
+@dsl.component(base_image=_IMAGE, install_kfp_package=False)
+def kfp_nothing() -> None:
+    pass
+
+
+@dsl.pipeline(name="bench-five-steps")
+def kfp_five_steps(source: str, threshold: float, registry: str) -> None:
+    prepared = kfp_prepare(source=source)
+    trained = kfp_train(train=prepared.outputs["train"])
+    evaluated = kfp_evaluate(model=trained.outputs["model"], test=prepared.outputs["test"])
+    with dsl.If(evaluated.output <= threshold):
+        kfp_register(model=trained.outputs["model"], mse=evaluated.output, registry=registry)
+
+
+def chain(length: int) -> Callable[[], Any]:
+    """A pipeline of ``length`` steps that do nothing, one after the other."""
+
+    @dsl.pipeline(name="bench-noop")
+    def noop() -> None:
+        before = None
+        for _ in range(length):
+            step = kfp_nothing()
+            if before is not None:
+                step.after(before)
+            before = step
+
+    run: Callable[[], Any] = noop
+    return run
+
+
+def quietly(action: Callable[[], object]) -> None:
+    """Call ``action`` without what kfp prints. Raises ``RuntimeError`` with that where a step fails."""
+    said = io.StringIO()
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            action()
+    except Exception as error:
+        raise RuntimeError(f"{error}: {said.getvalue()[-2000:]}") from error
+    finally:
+        logging.disable(logging.NOTSET)
