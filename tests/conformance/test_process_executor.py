@@ -369,6 +369,17 @@ def test_kill_ends_what_left_its_group_and_ignores_signals(bench: Bench) -> None
     assert _named(mark) == []
 
 
+def test_jobs_killed_while_they_start_do_not_harm_the_worker(bench: Bench) -> None:
+    bench.run("true")
+    guards = {guard.pid for guard in psutil.Process().children()}
+    for _ in range(12):
+        process, _ = bench.start("python3", "-c", "import time; time.sleep(1000)")
+        process.kill()
+        assert process.wait(PATIENCE) == ProcessExit(None, signal.SIGKILL)
+    assert bench.run("python3", "-c", "print('well')")[1] == "well\n"
+    assert {guard.pid for guard in psutil.Process().children()} == guards
+
+
 def test_the_end_of_the_command_ends_the_rest(bench: Bench) -> None:
     mark = f"left-{os.getpid()}-{bench.folder.name}"
     ended, _ = bench.run("/bin/bash", "-c", f"setsid -f /bin/bash -c ': {mark}; sleep 1000'; exit 4")

@@ -159,7 +159,13 @@ class _Init:
 
     def _ask(self, number: int, request: tuple[Any, ...], launcher: int, descriptors: Sequence[int]) -> None:
         payload = marshal.dumps(("launch", number, (*request, launcher)))
-        wire.send(self.worker, payload, [*self.namespaces, *descriptors])
+        self._tell_worker(payload, [*self.namespaces, *descriptors])
+
+    def _tell_worker(self, payload: bytes, descriptors: Sequence[int] = ()) -> None:
+        try:
+            wire.send(self.worker, payload, descriptors)
+        except OSError:
+            os._exit(1)  # without its worker the job cannot go on
 
     def _accept(self) -> None:
         connection, _ = self.listener.accept()
@@ -191,7 +197,7 @@ class _Init:
             self._signal(request, number, group=self.terminating and number == signal.SIGTERM)
 
     def _signal(self, request: int, number: int, *, group: bool) -> None:
-        wire.send(self.worker, marshal.dumps(("signal", request, (int(number), group))))
+        self._tell_worker(marshal.dumps(("signal", request, (int(number), group))))
 
     def _obey(self) -> None:
         try:
@@ -209,7 +215,10 @@ class _Init:
 
     def _note_end(self) -> None:
         """An interpreter has ended: tell its launcher."""
-        received = wire.receive(self.worker)
+        try:
+            received = wire.receive(self.worker)
+        except (OSError, EOFError):
+            received = None
         if received is None:
             os._exit(1)  # without its worker the job cannot go on
         request, status, usage = marshal.loads(received[0])  # noqa: S302 - from the worker

@@ -6,6 +6,7 @@ job's namespaces and the interpreter's descriptors, or a signal for one it asked
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import marshal
@@ -16,7 +17,7 @@ import socket
 import sys
 import warnings
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mlparity.engine.sandbox import capabilities, syscalls
 from mlparity.engine.warm import interpreter, wire
@@ -113,26 +114,23 @@ class _Worker:
         return self._fork(_Running(descriptor, request), content, descriptors, own_namespace)
 
     def _fork(
-        self, running: _Running, content: tuple[object, ...], descriptors: list[int], own_namespace: int
+        self, running: _Running, content: tuple[Any, ...], descriptors: list[int], own_namespace: int
     ) -> Launch | None:
         namespaces, lent = descriptors[: len(NAMESPACES)], descriptors[len(NAMESPACES) :]
-        syscalls.enter_namespace(namespaces[0], syscalls.CLONE_NEWPID)
         try:
+            syscalls.enter_namespace(namespaces[0], syscalls.CLONE_NEWPID)
             child = os.fork()
         except OSError as error:
-            print(f"cannot fork: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            # ENOMEM also says that the namespace is dead: then the job was killed a moment ago, and no one reads this.
+            _complain(content, lent, error)
             child = -1
         if child == 0:
-            syscalls.set_parent_death_signal(signal.SIGKILL)
-            for descriptor, (_, kind) in zip(namespaces[1:], NAMESPACES[1:], strict=True):
-                syscalls.enter_namespace(descriptor, kind)
-            capabilities.drop()
-            return Launch.from_request(content, lent)
+            return _enter_job(namespaces, content, lent)
         syscalls.enter_namespace(own_namespace, syscalls.CLONE_NEWPID)
         for descriptor in descriptors:
             os.close(descriptor)
         if child < 0:
-            self._report(running, signal.SIGKILL, (0.0, 0.0, 0))
+            self._report(running, int(signal.SIGKILL), (0.0, 0.0, 0))
         else:
             self.running[child] = running
         return None
@@ -159,6 +157,26 @@ class _Worker:
             wire.send(job, marshal.dumps((running.request, status, usage)))
         except OSError:
             return  # the job has ended meanwhile
+
+
+def _enter_job(namespaces: list[int], content: tuple[Any, ...], lent: list[int]) -> Launch:
+    """In a forked child: join the job's other namespaces."""
+    try:
+        syscalls.set_parent_death_signal(signal.SIGKILL)
+        for descriptor, (_, kind) in zip(namespaces[1:], NAMESPACES[1:], strict=True):
+            syscalls.enter_namespace(descriptor, kind)
+        capabilities.drop()
+        return Launch.from_request(content, lent)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        _complain(content, lent, error)
+        os._exit(1)
+
+
+def _complain(content: tuple[Any, ...], lent: list[int], error: Exception) -> None:
+    """Tell the job, on the standard error that its interpreter would have had."""
+    with contextlib.suppress(ValueError, OSError):
+        numbers = list(content[5])
+        os.write(lent[numbers.index(2)], f"mlparity: no interpreter could be started: {error}\n".encode())
 
 
 def send_signal(pid: int, number: int, *, group: bool) -> None:

@@ -113,7 +113,10 @@ class Steward:
             self._kill(message["id"])
             return None
         near, far = socket.socketpair()
-        wire.send(self.worker, b"", (far.fileno(),))
+        try:
+            wire.send(self.worker, b"", (far.fileno(),))
+        except OSError:
+            _end()
         far.close()
         job = Job.from_message(message["job"], descriptors[0], descriptors[1], near.detach())
         if self._fork(job, own_namespace):
