@@ -16,9 +16,10 @@ import pytest
 
 from mlparity.clock import SystemClock
 from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.job_service import JobHost, JobService
+from mlparity.engine.job_service import JobHost, JobService, Means
 from mlparity.engine.jobs import (
     FailureKind,
+    Instance,
     Job,
     JobInput,
     JobOutput,
@@ -27,6 +28,7 @@ from mlparity.engine.jobs import (
     MetricDefinition,
     NewJob,
     Phase,
+    Retries,
 )
 from mlparity.engine.logs import JobLogStore
 from mlparity.engine.process import Runtime
@@ -63,15 +65,10 @@ class World:
 
     def begin(self) -> None:
         self.executor = SandboxExecutor(self.folder / "scratch", self.clock, self.ids)
-        self.service = JobService(
-            self.repository,
-            self.store,
-            self.executor,
-            OneRuntime(),
-            self.logs,
-            Tracking("", self.repository, self.clock),
-            JobHost(self.folder / "jobs", {"GIVEN": "to all"}, 2),
-        )
+        tracking = Tracking("", self.repository, self.clock)
+        host = JobHost(self.folder / "jobs", {"GIVEN": "to all"}, 2)
+        means = Means(self.store, self.executor, OneRuntime(), self.logs, tracking, host)
+        self.service = JobService(self.repository, means, self.clock)
         self.service.listen(self._on_change)
 
     def end(self) -> None:
@@ -104,7 +101,7 @@ def job(script: str, name: str = "j", **changes: Any) -> NewJob:
         image="python",
         command=["/bin/sh", "-c", script],
         environment={"MINE": "too"},
-        log=LogStream("/group", f"{name}/algo-1"),
+        instances=[Instance("algo-1", LogStream("/group", f"{name}/algo-1"))],
         roots=["/opt/ml"],
         working_directory="/opt/ml",
         stop_grace_seconds=5,
@@ -187,6 +184,7 @@ def test_no_object_name_leaves_the_jobs_folder(world: World, key: str) -> None:
     world.store.put_bytes("bkt", key, b"evil")
     done = world.wait(world.service.submit(job("true", inputs=[JobInput("x", "s3://bkt/p", "/opt/ml/x")])))
     assert (done.phase, done.failure_kind) == (Phase.FAILED, FailureKind.INPUT)
+    poll(lambda: not (world.folder / "jobs" / done.id).exists())
     assert not list(world.folder.rglob("escape"))
 
 
@@ -256,7 +254,7 @@ def test_after_a_restart_every_job_ends_truthfully(world: World) -> None:
     waiting = world.repository.create(job("echo here", "waiting"))
     storing = world.repository.create(job("exit 9", "storing", outputs=out))
     world.repository.enter(storing.id, Phase.UPLOADING, exit_code=0)
-    model = world.folder / "jobs" / storing.id / "opt_ml" / "model"
+    model = world.folder / "jobs" / storing.id / "algo-1" / "opt_ml" / "model"
     model.mkdir(parents=True)
     (model / "m").write_text("made before")
 
@@ -267,6 +265,120 @@ def test_after_a_restart_every_job_ends_truthfully(world: World) -> None:
     assert world.wait(waiting).phase is Phase.COMPLETED
     assert world.wait(storing).phase is Phase.COMPLETED
     assert unpacked(world.store.get_bytes("bkt", "model.tar.gz")) == {"m": b"made before"}
+
+
+PEERS = """
+import os, socket
+me = os.environ["HOST"]
+other = "algo-2" if me == "algo-1" else "algo-1"
+server = socket.create_server((me, 21987))
+while True:
+    try:
+        client = socket.create_connection((other, 21987))
+        break
+    except ConnectionRefusedError:
+        pass
+peer = server.accept()[0]
+client.sendall(me.encode())
+client.shutdown(socket.SHUT_WR)
+with open("/opt/ml/model/heard-by-" + me, "wb") as heard:
+    heard.write(peer.recv(100))
+"""
+
+
+def two(name: str = "j") -> list[Instance]:
+    return [
+        Instance(host, LogStream("/group", f"{name}/{host}"), environment={"HOST": host})
+        for host in ("algo-1", "algo-2")
+    ]
+
+
+def test_instances_are_processes_with_their_own_folders_that_reach_each_other_by_name(world: World) -> None:
+    for number in range(5):
+        world.store.put_bytes("bkt", f"parts/{number}", str(number).encode())
+    done = world.wait(
+        world.service.submit(
+            job(
+                "python3 code/peers.py && ls parts > model/parts-of-$HOST && echo same > model/same",
+                files={"/opt/ml/code/peers.py": PEERS},
+                instances=two(),
+                inputs=[JobInput("parts", "s3://bkt/parts/", "/opt/ml/parts", sharded=True)],
+                outputs=[JobOutput("model", "/opt/ml/model", "s3://bkt/model.tar.gz", archive=True)],
+            )
+        )
+    )
+    assert done.phase is Phase.COMPLETED, world.log(done)
+    assert unpacked(world.store.get_bytes("bkt", "model.tar.gz")) == {
+        "heard-by-algo-1": b"algo-2",
+        "heard-by-algo-2": b"algo-1",
+        "parts-of-algo-1": b"0\n2\n4\n",
+        "parts-of-algo-2": b"1\n3\n",
+        "same": b"same\n",
+    }
+
+
+def test_one_failed_instance_fails_the_job_and_ends_the_others(world: World) -> None:
+    script = "if [ $HOST = algo-2 ]; then exit 7; fi; while true; do sleep 0.05; done"
+    done = world.wait(world.service.submit(job(script, instances=two())))
+    assert (done.phase, done.exit_code) == (Phase.FAILED, 7)
+
+
+def test_an_interrupted_job_starts_again_from_its_checkpoints(world: World) -> None:
+    script = (
+        "if [ -f cp/step ]; then cat cp/step; echo resumed > model/m; exit 0; fi;"
+        " echo early > cp/early; trap 'echo 41 > cp/step; exit 1' TERM; echo up; while true; do sleep 0.05; done"
+    )
+    running = world.wait(
+        world.service.submit(
+            job(
+                script,
+                inputs=[JobInput("cp", "s3://bkt/cp", "/opt/ml/cp", required=False)],
+                outputs=[
+                    JobOutput("cp", "/opt/ml/cp", "s3://bkt/cp", on_failure=True, continuous=True),
+                    JobOutput("model", "/opt/ml/model", "s3://bkt/model.tar.gz", archive=True),
+                ],
+                retries=Retries(interruptible=True),
+            )
+        ),
+        lambda job: job.phase is Phase.RUNNING,
+    )
+    poll(lambda: "up" in world.log(running))
+    poll(lambda: [info.key for info in world.store.iterate("bkt")] == ["cp/early"])  # stored while it runs
+    world.service.interrupt(running.id)
+    done = world.wait(running)
+    assert done.phase is Phase.COMPLETED, world.log(done)
+    assert world.log(done).splitlines()[-1] == "41"
+    assert unpacked(world.store.get_bytes("bkt", "model.tar.gz")) == {"m": b"resumed\n"}
+    assert "interrupted" in [entry.phase.value for entry in done.history]
+
+
+def test_only_a_running_interruptible_job_can_be_interrupted(world: World) -> None:
+    done = world.wait(world.service.submit(job("true", retries=Retries(interruptible=True))))
+    with pytest.raises(ConflictError):
+        world.service.interrupt(done.id)
+
+
+def test_a_job_with_retries_left_starts_again_after_a_restart(world: World) -> None:
+    script = "if [ -f /opt/ml/in/x ]; then echo again; else echo first; while true; do sleep 0.05; done; fi"
+    wanted = [JobInput("x", "s3://bkt/in/", "/opt/ml/in", required=False)]
+    running = world.service.submit(job(script, retries=Retries(attempts=1), inputs=wanted))
+    world.wait(running, lambda job: job.phase is Phase.RUNNING)
+    poll(lambda: "first" in world.log(running))
+    world.end()
+    world.store.put_bytes("bkt", "in/x", b"")
+    world.begin()
+    world.service.recover()
+    done = world.wait(running)
+    assert done.phase is Phase.COMPLETED
+    assert world.log(done).splitlines()[-1] == "again"
+    assert done.results["attempts"] == 1
+
+
+def test_gzip_objects_arrive_unpacked(world: World) -> None:
+    world.store.put_bytes("bkt", "gz/a.csv.gz", gzip.compress(b"1,2"))
+    wanted = [JobInput("x", "s3://bkt/gz", "/opt/ml/x", unpack=True)]
+    done = world.wait(world.service.submit(job("cat x/a.csv", inputs=wanted)))
+    assert world.log(done) == "1,2"
 
 
 def poll(condition: Callable[[], bool]) -> None:

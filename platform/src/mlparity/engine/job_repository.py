@@ -157,7 +157,7 @@ class JobRepository:
             values: dict[str, Any] = {"phase": phase.value, "history": history, "modified_at": now, **columns}
             values["results"] = {**row.results, **(results or {})}
             if phase is Phase.RUNNING:
-                values["started_at"] = now
+                values["started_at"] = row.started_at or now  # of the first attempt
             if phase.is_final:
                 values["ended_at"] = now
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))

@@ -21,6 +21,7 @@ class Phase(StrEnum):
     DOWNLOADING = "downloading"
     RUNNING = "running"
     UPLOADING = "uploading"
+    INTERRUPTED = "interrupted"  # its machine was taken away; it starts again
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -52,9 +53,8 @@ class JobInput:
     path: str  # absolute, inside the job
     # "prefix": every key that starts with the URI's; "manifest": a JSON list of keys
     kind: str = "prefix"
-    # Of several instances, this one takes every ``shard_count``-th object.
-    shard_index: int = 0
-    shard_count: int = 1
+    sharded: bool = False  # of several instances, each takes a share of the objects
+    unpack: bool = False  # gzip-compressed objects arrive uncompressed
     required: bool = True
 
 
@@ -68,6 +68,7 @@ class JobOutput:
     archive: bool = False  # one .tar.gz instead of the files
     on_failure: bool = False  # store it also when the program failed
     required: bool = False  # an empty folder still makes an (empty) archive
+    continuous: bool = False  # files are stored while the job runs, too
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,32 @@ class TrackingRequest:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """One of a job's machines: a process of its own, with folders, an address and a log of its own."""
+
+    name: str  # its host name: "algo-1"
+    log: LogStream
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside the job's
+    files: Mapping[str, str] = field(default_factory=dict)  # beside the job's
+
+
+@dataclass(frozen=True)
+class Retries:
+    """When a job that lost its machine starts again, instead of having failed."""
+
+    attempts: int = 0  # how often, at most; a defect here or a dead worker counts
+    interruptible: bool = False  # an interruption (spot) does not count
+    max_wait_seconds: int = 0  # from creation to the end of the last attempt; 0: no limit
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """Everything needed to run a job; stored before it starts."""
 
     image: str
     command: Sequence[str]  # entry point and arguments; empty: the image's own
     environment: Mapping[str, str]
-    log: LogStream
+    instances: Sequence[Instance]
     roots: Sequence[str]  # absolute folders that are the job's own: ("/opt/ml",)
     arguments: Sequence[str] = ()  # what the image's own entry point is given, where command is empty
     files: Mapping[str, str] = field(default_factory=dict)  # absolute path -> text
@@ -116,6 +136,12 @@ class JobSpec:
     message_file: str = ""  # its text is the program's exit message
     metrics: Sequence[MetricDefinition] = ()
     tracking: TrackingRequest | None = None
+    retries: Retries = Retries()
+
+    @property
+    def log(self) -> LogStream:
+        """The first instance's log: the one that people mean."""
+        return self.instances[0].log
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the database."""
@@ -125,7 +151,10 @@ class JobSpec:
     def from_json(cls, document: Mapping[str, Any]) -> JobSpec:
         """The inverse of ``to_json``."""
         values = dict(document)
-        values["log"] = LogStream(**values["log"])
+        values["instances"] = tuple(
+            Instance(**{**item, "log": LogStream(**item["log"])}) for item in values["instances"]
+        )
+        values["retries"] = Retries(**values["retries"])
         values["inputs"] = tuple(JobInput(**item) for item in values["inputs"])
         values["outputs"] = tuple(JobOutput(**item) for item in values["outputs"])
         values["metrics"] = tuple(MetricDefinition(**item) for item in values["metrics"])

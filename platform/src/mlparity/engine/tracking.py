@@ -61,6 +61,9 @@ class Tracking:
         wanted = job.spec.tracking
         if wanted is None or self._client is None:
             return TrackingRun()
+        earlier = job.results.get("tracking")
+        if earlier:  # an attempt that was interrupted
+            return TrackingRun(self._url, earlier["run_id"], earlier["experiment_id"], wanted.experiment)
         try:
             experiment_id = self._experiment(wanted.experiment)
             answer = self._post(

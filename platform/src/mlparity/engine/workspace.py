@@ -7,7 +7,7 @@ import json
 import posixpath
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,19 @@ def parse_uri(uri: str) -> tuple[str, str]:
 
 
 class Workspace:
-    """The folders behind one job's absolute paths."""
+    """The folders behind the absolute paths of one instance of a job."""
 
-    def __init__(self, folder: Path, spec: JobSpec) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, spec: JobSpec, index: int) -> None:
+        self.instance = spec.instances[index]
+        self.index = index
+        self.folder = folder / self.instance.name
         self._spec = spec
-        self.mounts: Mapping[str, Path] = {root: folder / root.strip("/").replace("/", "_") for root in spec.roots}
+        self.mounts: Mapping[str, Path] = {root: self.folder / root.strip("/").replace("/", "_") for root in spec.roots}
+
+    @property
+    def instances(self) -> int:
+        """How many instances the job has."""
+        return len(self._spec.instances)
 
     def prepare(self) -> None:
         """Make the folders and write the contract's files."""
@@ -41,7 +48,7 @@ class Workspace:
             path.mkdir(parents=True, exist_ok=True)
         for inside in (*self._spec.folders, *(output.path for output in self._spec.outputs)):
             self.outside(inside).mkdir(parents=True, exist_ok=True)
-        for inside, text in self._spec.files.items():
+        for inside, text in {**self._spec.files, **self.instance.files}.items():
             path = self.outside(inside)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -74,30 +81,43 @@ class Workspace:
 
 
 def download(store: ObjectStore, wanted: JobInput, workspace: Workspace) -> int:
-    """Place an input's objects; the number placed.
+    """Place an input's objects; how many there are, the other instances' shares included.
 
     Follows SageMaker's ``S3DataSource``: "S3Prefix" takes every key that starts with the URI's; a key that is
     the URI's itself keeps its base name. Raises ``EngineError`` where nothing matches or names collide.
     """
     target = workspace.outside(wanted.path)
     target.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for index, (info, relative) in enumerate(_objects(store, wanted)):
-        if index % wanted.shard_count != wanted.shard_index:
+    found = 0
+    for index, (info, name) in enumerate(_objects(store, wanted)):
+        found += 1
+        if wanted.sharded and index % workspace.instances != workspace.index:
             continue
+        relative = name.removesuffix(".gz") if wanted.unpack else name
         path = target / relative
         if target.resolve() not in path.resolve().parents:
             raise EngineError(f"object {info.key} cannot be placed", "its name leaves the input's folder")
         try:
-            store.download(info.bucket, info.key, path)
+            if wanted.unpack:
+                _download_unpacked(store, info, path)
+            else:
+                store.download(info.bucket, info.key, path)
         except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
             raise EngineError(
                 f"object {info.key} cannot be placed", "another object's name is a folder of the same path"
             ) from error
-        count += 1
-    if count == 0 and wanted.required and wanted.shard_count == 1:
+    if found == 0 and wanted.required:
         raise NotFoundError(f'No S3 objects found under S3 URL "{wanted.uri}" given in input data source')
-    return count
+    return found
+
+
+def _download_unpacked(store: ObjectStore, info: ObjectInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with store.open(info.bucket, info.key) as raw, gzip.open(raw) as packed, path.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise EngineError(f"object {info.key} is not gzip-compressed", str(error)) from error
 
 
 def _objects(store: ObjectStore, wanted: JobInput) -> Iterator[tuple[ObjectInfo, str]]:
@@ -127,33 +147,57 @@ def _manifest_objects(store: ObjectStore, bucket: str, key: str) -> Iterator[tup
         yield store.head(source_bucket, source_prefix + name), name
 
 
-def upload(store: ObjectStore, output: JobOutput, workspace: Workspace) -> str | None:
-    """Store an output; its URI, or None where there was nothing to store."""
-    folder = workspace.outside(output.path)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+def upload(store: ObjectStore, output: JobOutput, workspaces: Sequence[Workspace]) -> str | None:
+    """Store what all instances made of an output; its URI, or None where there was nothing to store.
+
+    An archive holds the files of all instances; of equal names the first instance's wins.
+    """
     bucket, key = parse_uri(output.uri)
+    files = _files(output, workspaces)
     if not files and not output.required:
         return None
     try:
         if output.archive:
-            _upload_archive(store, bucket, key, folder, workspace.folder / f"{output.name}.tar.gz")
+            archive = workspaces[0].folder / f"{output.name}.tar.gz"
+            _pack(files, archive)
+            store.put_file(bucket, key, archive, content_type="application/x-tar")
+            archive.unlink()
             return output.uri
-        for path in files:
-            name = path.relative_to(folder).as_posix()
-            store.put_file(bucket, f"{key.rstrip('/')}/{name}" if key.rstrip("/") else name, path)
+        for name, path in files.items():
+            store.put_file(bucket, object_key(key, name), path)
     except StorageError as error:
         raise EngineError(f"output {output.name} cannot be stored at {output.uri}", str(error)) from error
     return output.uri
 
 
-def _upload_archive(store: ObjectStore, bucket: str, key: str, folder: Path, archive: Path) -> None:
+def object_key(prefix: str, name: str) -> str:
+    """Where a file called ``name`` goes below a prefix."""
+    folder = prefix.rstrip("/")
+    return f"{folder}/{name}" if folder else name
+
+
+def _files(output: JobOutput, workspaces: Sequence[Workspace]) -> dict[str, Path]:
+    """Relative name -> file, in name order. Links are not followed: they could lead out of the job."""
+    found: dict[str, Path] = {}
+    for workspace in reversed(workspaces):
+        folder = workspace.outside(output.path)
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(found.items()))
+
+
+def _pack(files: Mapping[str, Path], archive: Path) -> None:
     # Names, order and times are made the same for the same content, so that equal models have equal archives.
     with (
         archive.open("wb") as raw,
         gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|") as tar,
     ):
-        for path in sorted(folder.rglob("*")):
-            tar.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
-    store.put_file(bucket, key, archive, content_type="application/x-tar")
-    archive.unlink()
+        for name, path in files.items():
+            tar.add(path, arcname=name, recursive=False, filter=_plain)
+
+
+def _plain(item: tarfile.TarInfo) -> tarfile.TarInfo:
+    item.mtime, item.uid, item.gid, item.uname, item.gname = 0, 0, 0, "", ""
+    return item

@@ -20,7 +20,7 @@ from mlparity.apis.sagemaker.steps import handlers
 from mlparity.clock import Clock, SystemClock
 from mlparity.engine.events import Event, EventJournal
 from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.job_service import JobHost, JobService
+from mlparity.engine.job_service import JobHost, JobService, Means
 from mlparity.engine.logs import JobLogStore
 from mlparity.engine.run_engine import RunEngine
 from mlparity.engine.run_repository import RunRepository
@@ -57,16 +57,11 @@ class ControlPlane:
         self._runtimes = RuntimeMap.load(shipped("stacks") / "runtimes.yaml")
         job_repository = JobRepository(self._database, clock, ids)
         self._tracking = Tracking(config.mlflow_url, job_repository, clock)
-        self._jobs = JobService(
-            job_repository,
-            self._store,
-            self._executor,
-            self._runtimes,
-            self._logs,
-            self._tracking,
-            JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs),
-        )
-        self._runs = RunEngine(RunRepository(self._database, clock), job_repository, handlers(lambda: self._sagemaker))
+        host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs)
+        means = Means(self._store, self._executor, self._runtimes, self._logs, self._tracking, host)
+        self._jobs = JobService(job_repository, means, clock)
+        run_handlers = handlers(lambda: self._sagemaker)
+        self._runs = RunEngine(RunRepository(self._database, clock), job_repository, run_handlers, clock)
         self._events = EventJournal(self._database, clock, ids)
         self._sagemaker = SageMaker(
             arns=Arns(config.region, config.account_id),

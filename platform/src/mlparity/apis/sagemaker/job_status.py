@@ -9,6 +9,7 @@ _SECONDARY = {
     Phase.STARTING: ("Starting", "Preparing the instances for training"),
     Phase.DOWNLOADING: ("Downloading", "Downloading input data"),
     Phase.RUNNING: ("Training", "Training image download completed. Training in progress."),
+    Phase.INTERRUPTED: ("Interrupted", "Training job interrupted; it starts again when capacity is there"),
     Phase.UPLOADING: ("Uploading", "Uploading generated training model"),
     Phase.COMPLETED: ("Completed", "Training job completed"),
     Phase.FAILED: ("Failed", "Training job failed"),
@@ -29,6 +30,8 @@ def secondary_status(job: Job) -> str:
     """``SecondaryStatus`` of a training job."""
     if job.phase is Phase.STOPPED and job.results.get("timed_out"):
         return "MaxRuntimeExceeded"
+    if job.phase is Phase.STOPPED and job.results.get("wait_exceeded"):
+        return "MaxWaitTimeExceeded"
     if not job.phase.is_final and job.stop_requested_at is not None:
         return "Stopping"
     return _SECONDARY[job.phase][0]
@@ -39,6 +42,7 @@ def transitions(job: Job) -> list[dict[str, object]]:
     merged: list[dict[str, object]] = []
     for entry in job.history:
         status, message = _SECONDARY[entry.phase]
+        message = entry.message or message
         if entry.phase is job.phase:
             status = secondary_status(job)
         if entry.phase is Phase.FAILED:

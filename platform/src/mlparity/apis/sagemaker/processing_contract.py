@@ -12,18 +12,18 @@ from typing import Any
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.context import Request
 from mlparity.apis.sagemaker.errors import not_served, validation
-from mlparity.engine.jobs import JobInput, JobOutput, JobSpec, LogStream
+from mlparity.engine.jobs import Instance, JobInput, JobOutput, JobSpec, LogStream
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 DEFAULT_MAX_RUNTIME = 86400
 _ROOT = "/opt/ml"
-_HOST = "algo-1"
+MAX_INSTANCES = 8  # processes of one machine
 
 
 def refuse_unsupported(request: Request) -> None:
     """Refuse by name what would change the job's meaning if it were dropped."""
-    if request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1) > 1:
-        raise not_served("ProcessingResources.ClusterConfig.InstanceCount above 1")
+    if request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1) > MAX_INSTANCES:
+        raise not_served(f"ProcessingResources.ClusterConfig.InstanceCount above {MAX_INSTANCES}")
     for item in request.get("ProcessingInputs", ()):
         name = item["InputName"]
         source = item.get("S3Input")
@@ -31,16 +31,12 @@ def refuse_unsupported(request: Request) -> None:
             raise not_served(f"input {name}: DatasetDefinition")
         if source.get("S3InputMode", "File") != "File":
             raise not_served(f"input {name}: S3InputMode {source['S3InputMode']}")
-        if source.get("S3CompressionType", "None") != "None":
-            raise not_served(f"input {name}: S3CompressionType {source['S3CompressionType']}")
         _require_path(f"input {name}", source)
     for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
         name = item["OutputName"]
         target = item.get("S3Output")
         if target is None:
             raise not_served(f"output {name}: FeatureStoreOutput")
-        if target.get("S3UploadMode") == "Continuous":
-            raise not_served(f"output {name}: S3UploadMode Continuous")
         _require_path(f"output {name}", target)
 
 
@@ -66,7 +62,7 @@ def processing_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec
             "AWS_REGION": arns.region,
             **request.get("Environment", {}),
         },
-        log=LogStream(LOG_GROUP, f"{name}/{_HOST}-{stream_suffix}"),
+        instances=_instances(request, f"{name}/{{host}}-{stream_suffix}"),
         roots=[_ROOT],
         files=_config_files(request, arns),
         folders=["/opt/ml/processing", "/opt/ml/output"],
@@ -81,12 +77,20 @@ def processing_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec
 def _input(item: Mapping[str, Any]) -> JobInput:
     source = item["S3Input"]
     kind = "manifest" if source.get("S3DataType") == "ManifestFile" else "prefix"
-    return JobInput(item["InputName"], source["S3Uri"], source["LocalPath"], kind)
+    return JobInput(
+        item["InputName"],
+        source["S3Uri"],
+        source["LocalPath"],
+        kind,
+        sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
+        unpack=source.get("S3CompressionType") == "Gzip",
+    )
 
 
 def _output(item: Mapping[str, Any]) -> JobOutput:
     target = item["S3Output"]
-    return JobOutput(item["OutputName"], target["LocalPath"], target["S3Uri"])
+    continuous = target.get("S3UploadMode") == "Continuous"
+    return JobOutput(item["OutputName"], target["LocalPath"], target["S3Uri"], continuous=continuous)
 
 
 def _config_files(request: Request, arns: Arns) -> dict[str, str]:
@@ -94,12 +98,21 @@ def _config_files(request: Request, arns: Arns) -> dict[str, str]:
         **{key: value for key, value in request.items() if key != "Tags"},
         "ProcessingJobArn": arns.processing_job(request["ProcessingJobName"]),
     }
-    resources = {
-        "current_host": _HOST,
-        "current_instance_type": request["ProcessingResources"]["ClusterConfig"]["InstanceType"],
-        "hosts": [_HOST],
-    }
-    return {
-        "/opt/ml/config/processingjobconfig.json": json.dumps(document),
-        "/opt/ml/config/resourceconfig.json": json.dumps(resources),
-    }
+    return {"/opt/ml/config/processingjobconfig.json": json.dumps(document)}
+
+
+def _instances(request: Request, stream: str) -> list[Instance]:
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    names = [f"algo-{number}" for number in range(1, cluster.get("InstanceCount", 1) + 1)]
+    return [
+        Instance(
+            name,
+            LogStream(LOG_GROUP, stream.format(host=name)),
+            files={
+                "/opt/ml/config/resourceconfig.json": json.dumps(
+                    {"current_host": name, "current_instance_type": cluster["InstanceType"], "hosts": names}
+                )
+            },
+        )
+        for name in names
+    ]

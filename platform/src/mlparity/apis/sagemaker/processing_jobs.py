@@ -147,7 +147,7 @@ def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation("CreateProcessingJob", create, "one instance; S3 inputs and outputs in File and EndOfJob mode"),
+    Operation("CreateProcessingJob", create, "up to 8 instances, as processes; S3 inputs in File mode and S3 outputs"),
     Operation("DescribeProcessingJob", describe),
     Operation("ListProcessingJobs", list_),
     Operation("StopProcessingJob", stop),

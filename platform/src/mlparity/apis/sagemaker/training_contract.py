@@ -6,18 +6,27 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-ru
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.context import Request
 from mlparity.apis.sagemaker.errors import not_served, validation
-from mlparity.engine.jobs import JobInput, JobOutput, JobSpec, LogStream, MetricDefinition, TrackingRequest
+from mlparity.engine.jobs import (
+    Instance,
+    JobInput,
+    JobOutput,
+    JobSpec,
+    LogStream,
+    MetricDefinition,
+    Retries,
+    TrackingRequest,
+)
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 DEFAULT_MAX_RUNTIME = 86400
 _INPUT = "/opt/ml/input"
-_HOST = "algo-1"
+MAX_INSTANCES = 8  # processes of one machine
 
 ImageMetrics = Callable[[str], Mapping[str, str]]
 
@@ -29,10 +38,7 @@ def refuse_unsupported(request: Request) -> None:
     refused = {
         "AlgorithmSpecification.AlgorithmName": "AlgorithmName" in algorithm,
         "AlgorithmSpecification.TrainingInputMode Pipe": algorithm.get("TrainingInputMode") == "Pipe",
-        "ResourceConfig.InstanceCount above 1": resources.get("InstanceCount", 1) > 1,
         "ResourceConfig.InstanceGroups": bool(resources.get("InstanceGroups")),
-        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
-        "RetryStrategy": "RetryStrategy" in request,
         "ServerlessJobConfig": "ServerlessJobConfig" in request,
         "ModelPackageConfig": "ModelPackageConfig" in request,
         "DebugRuleConfigurations": bool(request.get("DebugRuleConfigurations")),
@@ -43,8 +49,25 @@ def refuse_unsupported(request: Request) -> None:
             raise not_served(feature)
     if "TrainingImage" not in algorithm:
         raise validation("AlgorithmSpecification must have TrainingImage or AlgorithmName")
+    if resources.get("InstanceCount", 1) > MAX_INSTANCES:
+        raise not_served(f"ResourceConfig.InstanceCount above {MAX_INSTANCES}")
     for channel in request.get("InputDataConfig", ()):
         _refuse_channel(channel)
+    _check_spot(request)
+
+
+def _check_spot(request: Request) -> None:
+    """The vendor's rules for managed spot training."""
+    stopping = request.get("StoppingCondition", {})
+    wait, run = stopping.get("MaxWaitTimeInSeconds"), stopping.get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
+    if not request.get("EnableManagedSpotTraining"):
+        if wait is not None:
+            raise validation("MaxWaitTimeInSeconds can only be specified when EnableManagedSpotTraining is true")
+        return
+    if wait is None:
+        raise validation("MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true")
+    if wait < run:
+        raise validation("MaxWaitTimeInSeconds must be greater than or equal to MaxRuntimeInSeconds")
 
 
 def _refuse_channel(channel: Mapping[str, Any]) -> None:
@@ -66,28 +89,20 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metric
     """The job that a (validated) request asks for."""
     name = request["TrainingJobName"]
     algorithm = request["AlgorithmSpecification"]
-    checkpoint = request.get("CheckpointConfig")
+    entry = algorithm.get("ContainerEntrypoint")
     inputs = [_channel_input(channel) for channel in request.get("InputDataConfig", ())]
+    checkpoint = request.get("CheckpointConfig")
     if checkpoint:
-        path = checkpoint.get("LocalPath", "/opt/ml/checkpoints")
-        inputs.append(JobInput("checkpoints", checkpoint["S3Uri"], path, required=False))
+        inputs.append(JobInput("checkpoints", checkpoint["S3Uri"], _checkpoint_path(checkpoint), required=False))
     return JobSpec(
         image=algorithm["TrainingImage"],
-        command=[*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ())]
-        if algorithm.get("ContainerEntrypoint")
-        else [],
+        command=[*entry, *algorithm.get("ContainerArguments", ())] if entry else [],
         arguments=["train"],
         environment=_environment(request, arns),
-        log=LogStream(LOG_GROUP, f"{name}/{_HOST}-{stream_suffix}"),
+        instances=instances(request, f"{name}/{{host}}-{stream_suffix}"),
         roots=["/opt/ml"],
         files=_config_files(request),
-        folders=[
-            f"{_INPUT}/config",
-            f"{_INPUT}/data",
-            "/opt/ml/model",
-            "/opt/ml/code",
-            "/opt/ml/output/data",
-        ],
+        folders=[f"{_INPUT}/config", f"{_INPUT}/data", "/opt/ml/model", "/opt/ml/code", "/opt/ml/output/data"],
         inputs=inputs,
         outputs=_outputs(request),
         working_directory="/opt/ml/code",
@@ -95,7 +110,46 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metric
         failure_file="/opt/ml/output/failure",
         metrics=metric_definitions(algorithm, image_metrics),
         tracking=_tracking(request, arns),
+        retries=Retries(
+            attempts=request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0),
+            interruptible=request.get("EnableManagedSpotTraining", False),
+            max_wait_seconds=request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds", 0),
+        ),
     )
+
+
+def instances(request: Request, stream: str) -> list[Instance]:
+    """The job's machines; ``stream`` is their log stream with a place for ``{host}``."""
+    names = [f"algo-{number}" for number in range(1, request.get("ResourceConfig", {}).get("InstanceCount", 1) + 1)]
+    return [
+        Instance(
+            name,
+            LogStream(LOG_GROUP, stream.format(host=name)),
+            environment={"CURRENT_HOST": name},
+            files={f"{_INPUT}/config/resourceconfig.json": json.dumps(_resource_config(request, name, names))},
+        )
+        for name in names
+    ]
+
+
+def _resource_config(request: Request, host: str, hosts: Sequence[str]) -> dict[str, Any]:
+    instance_type = request.get("ResourceConfig", {}).get("InstanceType", "ml.m5.large")
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": list(hosts)}
+    return {
+        "current_host": host,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": list(hosts),
+        "instance_groups": [group],
+        "network_interface_name": "lo",
+    }
+
+
+def _checkpoint_path(checkpoint: Mapping[str, Any]) -> str:
+    path: str = checkpoint.get("LocalPath", "/opt/ml/checkpoints")
+    if not path.startswith("/opt/ml/"):
+        raise not_served(f"CheckpointConfig.LocalPath {path}: only a path under /opt/ml")
+    return path
 
 
 def metric_definitions(algorithm: Mapping[str, Any], image_metrics: ImageMetrics) -> list[MetricDefinition]:
@@ -122,6 +176,8 @@ def _channel_input(channel: Mapping[str, Any]) -> JobInput:
         uri=source["S3Uri"],
         path=f"{_INPUT}/data/{channel['ChannelName']}",
         kind="manifest" if source["S3DataType"] == "ManifestFile" else "prefix",
+        sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
+        unpack=channel.get("CompressionType") == "Gzip",
     )
 
 
@@ -135,8 +191,8 @@ def _outputs(request: Request) -> list[JobOutput]:
     ]
     checkpoint = request.get("CheckpointConfig")
     if checkpoint:
-        path = checkpoint.get("LocalPath", "/opt/ml/checkpoints")
-        outputs.append(JobOutput("checkpoints", path, checkpoint["S3Uri"], on_failure=True))
+        path = _checkpoint_path(checkpoint)
+        outputs.append(JobOutput("checkpoints", path, checkpoint["S3Uri"], on_failure=True, continuous=True))
     return outputs
 
 
@@ -146,14 +202,11 @@ def _environment(request: Request, arns: Arns) -> dict[str, str]:
         "TRAINING_JOB_NAME": name,
         "TRAINING_JOB_ARN": arns.training_job(name),
         "AWS_REGION": arns.region,
-        "CURRENT_HOST": _HOST,
         **request.get("Environment", {}),
     }
 
 
 def _config_files(request: Request) -> dict[str, str]:
-    resources = request.get("ResourceConfig", {})
-    instance_type = resources.get("InstanceType", "ml.m5.large")
     channels = {
         channel["ChannelName"]: {
             "ContentType": channel.get("ContentType"),
@@ -165,21 +218,10 @@ def _config_files(request: Request) -> dict[str, str]:
         }
         for channel in request.get("InputDataConfig", ())
     }
-    resource_config = {
-        "current_host": _HOST,
-        "current_instance_type": instance_type,
-        "current_group_name": "homogeneousCluster",
-        "hosts": [_HOST],
-        "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [_HOST]}
-        ],
-        "network_interface_name": "lo",
-    }
     config = f"{_INPUT}/config"
     return {
         f"{config}/hyperparameters.json": json.dumps(request.get("HyperParameters", {})),
         f"{config}/inputdataconfig.json": json.dumps(channels),
-        f"{config}/resourceconfig.json": json.dumps(resource_config),
         f"{config}/checkpointconfig.json": json.dumps(request.get("CheckpointConfig", {})),
     }
 

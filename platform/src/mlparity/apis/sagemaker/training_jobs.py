@@ -42,6 +42,7 @@ _ECHOED = (
     "RemoteDebugConfig",
     "InfraCheckConfig",
     "MlflowConfig",
+    "RetryStrategy",
 )
 
 
@@ -101,7 +102,7 @@ def render(api: SageMaker, job: Job) -> Response:
         "SecondaryStatusTransitions": transitions(job),
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
-        "EnableManagedSpotTraining": False,
+        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
     }
     if reason := failure_reason(job):
         response["FailureReason"] = reason
@@ -224,7 +225,7 @@ OPERATIONS = (
     Operation(
         "CreateTrainingJob",
         create,
-        "one instance; File and FastFile input; no spot, warm pools, debugger or marketplace algorithms",
+        "up to 8 instances, as processes; File and FastFile input; no warm pools, debugger or marketplace algorithms",
     ),
     Operation("DescribeTrainingJob", describe),
     Operation("ListTrainingJobs", list_),

@@ -1,0 +1,260 @@
+"""One run of one job: inputs in, processes, outputs out. Every phase is recorded before it is acted on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlparity.engine.continuous_upload import ContinuousUpload
+from mlparity.engine.job_processes import JobProcesses
+from mlparity.engine.jobs import FailureKind, Job, LogStream, MetricDefinition, Phase
+from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, Runtime
+from mlparity.engine.tracking import Tracking
+from mlparity.engine.workspace import Workspace, download, upload
+from mlparity.errors import EngineError, MlparityError, RuntimeUnavailableError, SandboxUnavailableError
+from mlparity.storage.base import ObjectStore
+
+REASON_LIMIT = 1024
+_SIGTERM = 15
+
+
+class RuntimeResolver(Protocol):
+    """What image stands for what runtime."""
+
+    def resolve(self, image: str) -> Runtime:
+        """Raises ``RuntimeUnavailableError``."""
+        ...
+
+
+class LogFiles(Protocol):
+    """Where a job's output goes."""
+
+    def create(self, log: LogStream) -> Path:
+        """The file that the job's process appends to; idempotent."""
+        ...
+
+    def append(self, log: LogStream, text: str) -> None:
+        """Add lines of our own."""
+        ...
+
+    def finish(self, log: LogStream) -> None:
+        """Nothing more will be written."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes down that a job enters a phase, and tells the listeners."""
+
+    def __call__(self, job_id: str, phase: Phase, **details: Any) -> Job:
+        """The job afterwards."""
+        ...
+
+
+@dataclass(frozen=True)
+class JobHost:
+    """Where jobs run: their folders, the environment all of them get, and how many run at once."""
+
+    jobs_dir: Path
+    environment: Mapping[str, str]
+    max_parallel: int
+
+
+@dataclass(frozen=True)
+class Means:
+    """What every run needs."""
+
+    store: ObjectStore
+    executor: ProcessExecutor
+    runtimes: RuntimeResolver
+    logs: LogFiles
+    tracking: Tracking
+    host: JobHost
+
+
+class Signals:
+    """What may happen to a running job from outside."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()  # something happened: look
+        self.stop = False
+        self.interrupt = False
+        self.closing = False
+
+
+class JobFailedError(EngineError):
+    """The job ends as failed: whose fault, and the reason."""
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class JobInterruptedError(EngineError):
+    """The job lost its machine and may start again."""
+
+
+class ClosingError(EngineError):
+    """The control plane closes; the database keeps where the job was."""
+
+
+class JobRun:
+    """Takes one job from PENDING (or UPLOADING, after a crash) to where its outputs are stored."""
+
+    def __init__(self, means: Means, record: Recorder, signals: Signals, job: Job) -> None:
+        self._means = means
+        self._record = record
+        self._signals = signals
+        self._job = job
+        self._workspaces = workspaces(means.host, job)
+        self._timed_out = False
+
+    def run(self) -> dict[str, str]:
+        """The outputs stored, by name.
+
+        Raises ``JobFailedError``, ``JobInterruptedError`` or ``ClosingError``; the caller records the end.
+        """
+        if self._job.phase is not Phase.UPLOADING:  # else its program has ended: only the storing is left
+            self._prepare()
+            outcome = self._execute()
+            self._job = self._record(
+                self._job.id, Phase.UPLOADING, exit_code=outcome.code, results=self._program_results(outcome)
+            )
+        return self._store_outputs()
+
+    def _prepare(self) -> None:
+        self._record(self._job.id, Phase.STARTING)
+        for workspace in self._workspaces:
+            workspace.remove()
+            workspace.prepare()
+        self._record(self._job.id, Phase.DOWNLOADING)
+        for wanted in self._job.spec.inputs:
+            for workspace in self._workspaces:
+                try:
+                    download(self._means.store, wanted, workspace)
+                except (MlparityError, OSError) as error:
+                    raise JobFailedError(FailureKind.INPUT, f"{error}") from error
+
+    def _execute(self) -> ProcessExit:
+        if self._signals.stop:
+            return ProcessExit(None, _SIGTERM)
+        spec = self._job.spec
+        tracking = self._means.tracking.begin(self._job)
+        self._job = self._record(self._job.id, Phase.RUNNING, results=tracking.results())
+        continuous = [output for output in spec.outputs if output.continuous]
+        with ContinuousUpload(self._means.store, continuous, self._workspaces):
+            processes = self._start(tracking.environment())
+            outcome = self._wait(processes)
+        if self._signals.closing:
+            raise ClosingError("the control plane closes")
+        return outcome
+
+    def _start(self, tracking: Mapping[str, str]) -> JobProcesses:
+        try:
+            runtime = self._means.runtimes.resolve(self._job.spec.image)
+            specs = [self._process_spec(workspace, runtime, tracking) for workspace in self._workspaces]
+            return JobProcesses(self._means.executor, specs, self._signals.wake)
+        except (RuntimeUnavailableError, SandboxUnavailableError) as error:
+            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
+        except EngineError as error:
+            raise JobFailedError(FailureKind.INTERNAL, str(error)) from error
+
+    def _wait(self, processes: JobProcesses) -> ProcessExit:
+        spec, signals = self._job.spec, self._signals
+        in_time = signals.wake.wait(spec.max_runtime_seconds)
+        interrupted = signals.interrupt and not signals.stop and not processes.ended
+        if not processes.ended:  # asked to end, or out of time
+            self._timed_out = not in_time
+            processes.terminate()
+            processes.wait_all(0 if signals.closing else spec.stop_grace_seconds)
+        elif len(self._workspaces) > 1:  # one failed: the others get a chance to end, too
+            processes.terminate()
+            processes.wait_all(spec.stop_grace_seconds)
+        outcome = processes.finish()
+        if interrupted and not signals.closing:
+            self._store_checkpoints()
+            raise JobInterruptedError("the machine was taken away")
+        return outcome
+
+    def _store_checkpoints(self) -> None:
+        for output in self._job.spec.outputs:
+            if output.continuous:
+                upload(self._means.store, output, self._workspaces)
+
+    def _process_spec(self, workspace: Workspace, runtime: Runtime, tracking: Mapping[str, str]) -> ProcessSpec:
+        spec, instance = self._job.spec, workspace.instance
+        several = len(self._workspaces) > 1
+        return ProcessSpec(
+            id=f"{self._job.id}-{workspace.index}" if several else self._job.id,
+            runtime=runtime,
+            command=tuple(spec.command),
+            environment={**self._means.host.environment, **tracking, **spec.environment, **instance.environment},
+            mounts=dict(workspace.mounts),
+            working_directory=spec.working_directory,
+            log_path=self._means.logs.create(instance.log),
+            hosts=addresses(spec.instances) if several else {},
+        )
+
+    def _program_results(self, outcome: ProcessExit) -> dict[str, Any]:
+        spec = self._job.spec
+        results: dict[str, Any] = {
+            "program_failure": self._first_text(spec.failure_file),
+            "message": self._first_text(spec.message_file),
+            "signal": outcome.signal,
+            "timed_out": self._timed_out,
+        }
+        if spec.metrics:
+            results["metrics"] = final_metrics(self._means.logs.create(spec.log), spec.metrics)
+        return results
+
+    def _first_text(self, inside: str) -> str:
+        texts = (workspace.text(inside, REASON_LIMIT) for workspace in self._workspaces)
+        return next((text for text in texts if text), "")
+
+    def _store_outputs(self) -> dict[str, str]:
+        job = self._job
+        stopped = job.stop_requested_at is not None or bool(job.results.get("timed_out"))
+        stored: dict[str, str] = {}
+        for output in job.spec.outputs:
+            if not (job.exit_code == 0 or stopped or output.on_failure):
+                continue
+            try:
+                uri = upload(self._means.store, output, self._workspaces)
+            except (MlparityError, OSError) as error:
+                raise JobFailedError(FailureKind.OUTPUT, f"{error}") from error
+            if uri is not None:
+                stored[output.name] = uri
+        self._means.tracking.log_metrics(job)
+        return stored
+
+
+def workspaces(host: JobHost, job: Job) -> list[Workspace]:
+    """The folders of a job's instances."""
+    return [Workspace(host.jobs_dir / job.id, job.spec, index) for index in range(len(job.spec.instances))]
+
+
+def addresses(instances: Sequence[Any]) -> dict[str, str]:
+    """A loopback address for each instance of a job, so that they can listen on the same ports."""
+    return {instance.name: f"127.0.1.{number}" for number, instance in enumerate(instances, 1)}
+
+
+def final_metrics(log: Path, definitions: Iterable[MetricDefinition]) -> dict[str, float]:
+    """The last value of each metric in the log, as CloudWatch's final metric list has it."""
+    if not log.is_file():
+        return {}
+    patterns = [(item.name, re.compile(item.pattern)) for item in definitions]
+    found: dict[str, float] = {}
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            for name, pattern in patterns:
+                match = pattern.search(line)
+                if match is None or not match.groups():
+                    continue
+                with contextlib.suppress(ValueError, TypeError):
+                    found[name] = float(match.group(1))
+    return found
