@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.jobs import Job, JobSpec, LogStream, NewJob, Phase
+from mlparity.engine.jobs import Instance, Job, JobSpec, LogStream, NewJob, Phase
+from mlparity.engine.retry import RetryRule
 from mlparity.engine.run_engine import RunEngine
 from mlparity.engine.run_repository import NewRun, RunRepository
 from mlparity.engine.runs import (
+    TIMEOUT,
     Gate,
+    Reuse,
     Run,
     RunPlan,
     RunStatus,
@@ -30,7 +35,7 @@ from mlparity.state import Database
 from mlparity.testing import TestClock
 
 API = "test"
-SPEC = JobSpec("image", ["true"], {}, LogStream("g", "s"), ["/opt/ml"])
+SPEC = JobSpec("image", ["true"], {}, [Instance("algo-1", LogStream("g", "s"))], ["/opt/ml"])
 
 
 @dataclass
@@ -43,12 +48,12 @@ class Jobs:
 
     def start(self, context: StepContext) -> StepUpdate:
         earlier = self.repository.of_run(context.run.id, context.plan.name)
-        if earlier:
-            return StepUpdate(StepStatus.EXECUTING, job_id=earlier[0].id)
+        mine = [job for job in earlier if job.id not in context.step.past_jobs]
+        if mine:
+            return StepUpdate(StepStatus.EXECUTING, job_id=mine[0].id)
         self.started.append(context.plan.name)
-        job = self.repository.create(
-            NewJob(API, "job", f"{context.run.id}-{context.plan.name}", {}, SPEC, context.run.id, context.plan.name)
-        )
+        name = f"{context.run.id}-{context.plan.name}-{len(earlier)}"
+        job = self.repository.create(NewJob(API, "job", name, {}, SPEC, context.run.id, context.plan.name))
         return StepUpdate(StepStatus.EXECUTING, job_id=job.id)
 
     def on_job(self, context: StepContext, job: Job) -> StepUpdate:
@@ -57,10 +62,15 @@ class Jobs:
             Phase.FAILED: StepStatus.FAILED,
             Phase.STOPPED: StepStatus.STOPPED,
         }
-        return StepUpdate(ends[job.phase], outputs={"from": context.plan.name}, failure_reason=job.failure_reason)
+        fault = "flaky" if job.phase is Phase.FAILED else None
+        outputs = {"from": context.plan.name, "job": job.name}
+        return StepUpdate(ends[job.phase], outputs=outputs, failure_reason=job.failure_reason, fault=fault)
 
     def stop(self, context: StepContext) -> None:
         self.stopped.append(context.plan.name)
+
+    def cache_inputs(self, context: StepContext) -> Mapping[str, Any]:
+        return {"body": context.plan.body}
 
 
 class Instant:
@@ -78,19 +88,41 @@ class Instant:
         raise AssertionError("an instant step does not run")
 
 
+class Outside:
+    """Steps that somebody outside ends, within an hour."""
+
+    def __init__(self, clock: TestClock) -> None:
+        self.clock = clock
+
+    def start(self, context: StepContext) -> StepUpdate:
+        return StepUpdate(StepStatus.EXECUTING, due_at=self.clock.now() + timedelta(hours=1))
+
+    def on_job(self, context: StepContext, job: Job) -> StepUpdate:
+        raise AssertionError("it has no job")
+
+    def stop(self, context: StepContext) -> None:
+        pass
+
+    def expire(self, context: StepContext) -> StepUpdate:
+        return StepUpdate(StepStatus.FAILED, failure_reason="nobody answered", fault=TIMEOUT)
+
+
 class World:
     """An engine, and waiting for what it does."""
 
     def __init__(self, path: Path) -> None:
         self.database = Database.open(path)
-        clock = TestClock()
-        self.jobs = JobRepository(self.database, clock, SeededIds(1))
-        self.runs = RunRepository(self.database, clock)
+        self.clock = TestClock()
+        self.jobs = JobRepository(self.database, self.clock, SeededIds(1))
+        self.runs = RunRepository(self.database, self.clock)
         self.job_steps = Jobs(self.jobs)
         self.engine = self.new_engine()
 
     def new_engine(self) -> RunEngine:
-        engine = RunEngine(self.runs, self.jobs, {(API, "job"): self.job_steps, (API, "instant"): Instant()})
+        handlers = {"job": self.job_steps, "instant": Instant(), "outside": Outside(self.clock)}
+        engine = RunEngine(
+            self.runs, self.jobs, {(API, kind): handler for kind, handler in handlers.items()}, self.clock
+        )
         engine.listen(self._on_run, self._on_step)
         self.changed = threading.Condition()
         return engine
@@ -103,26 +135,33 @@ class World:
         with self.changed:
             self.changed.notify_all()
 
-    def submit(self, *steps: StepPlan, max_parallel: int = 0) -> Run:
+    def submit(self, *steps: StepPlan, run: str = "r1", max_parallel: int = 0, **more: Any) -> Run:
         plan = RunPlan(steps, max_parallel_steps=max_parallel)
-        return self.engine.submit(NewRun("r1", API, "run", "p", "n", {}, plan))
+        return self.engine.submit(NewRun(run, API, "run", "p", "n", {}, plan, **more))
 
-    def states(self) -> dict[str, str]:
-        return {name: step.status.value for name, step in self.runs.steps("r1").items()}
+    def states(self, run: str = "r1") -> dict[str, str]:
+        return {name: step.status.value for name, step in self.runs.steps(run).items()}
 
-    def wait(self, **expected: str) -> None:
+    def step(self, name: str, run: str = "r1") -> Step:
+        return self.runs.steps(run)[name]
+
+    def wait(self, of: str = "r1", **expected: str) -> None:
         """Until the steps named have these states ("run" is the run itself)."""
 
         def reached() -> bool:
-            now = {**self.states(), "run": self.runs.get("r1").status.value}
+            now = {**self.states(of), "run": self.runs.get(of).status.value}
             return all(now[name] == state for name, state in expected.items())
 
         with self.changed:
-            assert self.changed.wait_for(reached, timeout=10), self.states()
+            assert self.changed.wait_for(reached, timeout=10), self.states(of)
 
-    def end(self, step: str, phase: Phase = Phase.COMPLETED) -> None:
-        job = self.jobs.of_run("r1", step)[0]
+    def end(self, step: str, phase: Phase = Phase.COMPLETED, run: str = "r1") -> None:
+        job = self.jobs.of_run(run, step)[-1]
         self.engine.on_job(self.jobs.enter(job.id, phase, failure_reason="it broke" if phase is Phase.FAILED else ""))
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.engine.wake()
 
 
 @pytest.fixture
@@ -134,8 +173,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.database.close()
 
 
-def job(name: str, *needs: str, gate: Gate | None = None) -> StepPlan:
-    return StepPlan(name, "job", needs, {}, gate)
+def job(name: str, *needs: str, gate: Gate | None = None, **more: Any) -> StepPlan:
+    return StepPlan(name, "job", needs, more.pop("body", {}), gate, **more)
 
 
 def test_ready_steps_run_in_parallel_and_the_rest_waits(world: World) -> None:
@@ -147,7 +186,7 @@ def test_ready_steps_run_in_parallel_and_the_rest_waits(world: World) -> None:
     world.wait(c="executing")
     world.end("c")
     world.wait(run="succeeded")
-    assert world.runs.steps("r1")["a"].outputs == {"from": "a"}
+    assert world.runs.steps("r1")["a"].outputs == {"from": "a", "job": "r1-a-0"}
 
 
 def test_parallelism_is_limited(world: World) -> None:
@@ -220,3 +259,208 @@ def test_a_restart_goes_on_and_starts_no_job_twice(world: World) -> None:
     world.end("b")
     world.wait(run="succeeded")
     assert world.job_steps.started == ["a", "b"]
+
+
+# -- retries ----------------------------------------------------------------------------------------------------
+
+FLAKY = (RetryRule(("flaky",), interval_seconds=10, backoff_rate=3, max_attempts=2),)
+
+
+def test_a_failed_step_is_tried_again_after_growing_intervals(world: World) -> None:
+    world.submit(job("a", retries=FLAKY))
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    assert world.step("a").due_at == world.clock.now() + timedelta(seconds=10)
+    world.pass_time(9)
+    assert world.states() == {"a": "retrying"}
+    world.pass_time(1)
+    world.wait(a="executing")
+    assert (world.step("a").attempt, world.step("a").failure_reason) == (2, "")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    assert world.step("a").due_at == world.clock.now() + timedelta(seconds=30)
+    world.pass_time(30)
+    world.wait(a="executing")
+    world.end("a")
+    world.wait(run="succeeded")
+    assert world.step("a").outputs == {"from": "a", "job": "r1-a-2"}
+    assert len(world.step("a").past_jobs) == 2
+    assert [entry.phase.value for entry in world.jobs.of_run("r1", "a")] == ["failed", "failed", "completed"]
+
+
+def test_retries_end_and_other_faults_are_not_retried(world: World) -> None:
+    once = RetryRule(("flaky",), interval_seconds=1, max_attempts=1)
+    world.submit(job("a", retries=(once,)), job("b", retries=(RetryRule(("other",)),)))
+    world.wait(a="executing", b="executing")
+    world.end("b", Phase.FAILED)
+    world.wait(b="failed")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    world.pass_time(1)
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(run="failed")
+    assert world.step("a").attempt == 2
+
+
+def test_retries_expire(world: World) -> None:
+    world.submit(job("a", retries=(RetryRule(("flaky",), interval_seconds=30, expire_after_seconds=60),)))
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    world.pass_time(30)
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)  # the next one would come 90 s after the start
+    world.wait(run="failed")
+
+
+def test_a_restart_remembers_the_next_attempt(world: World) -> None:
+    world.submit(job("a", retries=FLAKY))
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    world.engine.close()
+    world.clock.advance(3600)
+    world.engine = world.new_engine()
+    world.engine.start()
+    world.wait(a="executing")
+    world.end("a")
+    world.wait(run="succeeded")
+    assert world.job_steps.started == ["a", "a"]
+
+
+def test_stopping_ends_the_wait_for_a_retry(world: World) -> None:
+    world.submit(job("a", retries=FLAKY))
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(a="retrying")
+    world.engine.stop("r1")
+    world.wait(a="stopped", run="stopped")
+
+
+# -- the cache --------------------------------------------------------------------------------------------------
+
+
+def cached(name: str, *needs: str, body: Mapping[str, Any] | None = None, seconds: float = 3600) -> StepPlan:
+    return job(name, *needs, body=body or {"x": 1}, reuse_within_seconds=seconds)
+
+
+def run_once(world: World, run: str, *steps: StepPlan) -> None:
+    world.submit(*steps, run=run)
+    for plan in steps:
+        world.wait(run, **{plan.name: "executing"})
+        world.end(plan.name, run=run)
+    world.wait(run, run="succeeded")
+
+
+def test_an_equal_step_is_not_run_again_and_its_results_are_the_earlier_ones(world: World) -> None:
+    run_once(world, "r1", cached("a"))
+    world.submit(cached("a"), job("b", "a"), run="r2")
+    world.wait("r2", a="succeeded", b="executing")
+    step = world.step("a", "r2")
+    assert (step.reuse, step.reused_from, step.attempt, step.job_id) == (Reuse.CACHE, "r1", 0, None)
+    assert step.outputs == {"from": "a", "job": "r1-a-0"}
+    assert world.jobs.of_run("r2", "a") == []
+
+
+@pytest.mark.parametrize("other", [cached("a", body={"x": 2}), cached("b"), job("a", body={"x": 1})])
+def test_only_equal_steps_that_ask_for_it_are_found(world: World, other: StepPlan) -> None:
+    run_once(world, "r1", cached("a"))
+    world.submit(other, run="r2")
+    world.wait("r2", **{other.name: "executing"})
+
+
+def test_results_grow_old_from_when_they_were_made(world: World) -> None:
+    run_once(world, "r1", cached("a"))
+    world.clock.advance(3000)
+    world.submit(cached("a"), run="r2")
+    world.wait("r2", run="succeeded")
+    world.clock.advance(601)  # the hit of r2 does not make it younger
+    world.submit(cached("a"), run="r3")
+    world.wait("r3", a="executing")
+
+
+def test_failures_are_not_reused(world: World) -> None:
+    world.submit(cached("a"))
+    world.wait(a="executing")
+    world.end("a", Phase.FAILED)
+    world.wait(run="failed")
+    world.submit(cached("a"), run="r2")
+    world.wait("r2", a="executing")
+
+
+# -- again, and only some steps ---------------------------------------------------------------------------------
+
+
+def test_a_failed_run_goes_on_where_it_failed(world: World) -> None:
+    world.submit(job("a"), job("b", "a"), job("c", "b"))
+    world.wait(a="executing")
+    world.end("a")
+    world.wait(b="executing")
+    world.end("b", Phase.FAILED)
+    world.wait(run="failed")
+    world.engine.reopen("r1")
+    world.wait(run="executing", b="executing")
+    assert world.runs.get("r1").failure_reason == ""
+    world.end("b")
+    world.wait(c="executing")
+    world.end("c")
+    world.wait(run="succeeded")
+    assert world.job_steps.started == ["a", "b", "b", "c"]
+
+
+def test_a_run_that_succeeded_is_not_reopened(world: World) -> None:
+    run_once(world, "r1", job("a"))
+    assert world.engine.reopen("r1").status is RunStatus.SUCCEEDED
+    assert world.job_steps.started == ["a"]
+
+
+def test_only_some_steps_with_the_results_of_an_earlier_run(world: World) -> None:
+    run_once(world, "r1", job("a"), job("b", "a"), job("c", "b"))
+    world.submit(
+        job("a"), job("b", "a"), job("c", "b"), run="r2", reused={"a": world.step("a")}, left_out=["c"]
+    )  # fmt: skip
+    world.wait("r2", a="succeeded", b="executing", c="skipped")
+    world.end("b", run="r2")
+    world.wait("r2", run="succeeded")
+    reused = world.step("a", "r2")
+    assert (reused.reuse, reused.reused_from, reused.outputs["job"]) == (Reuse.SELECTION, "r1", "r1-a-0")
+    assert world.job_steps.started == ["a", "b", "c", "b"]
+
+
+# -- steps that somebody outside ends ---------------------------------------------------------------------------
+
+
+def outside(name: str) -> StepPlan:
+    return StepPlan(name, "outside", (), {})
+
+
+def test_somebody_outside_ends_a_step_once(world: World) -> None:
+    world.submit(outside("ask"), job("then", "ask"))
+    world.wait(ask="executing")
+    world.engine.report("r1", "ask", StepUpdate(StepStatus.SUCCEEDED, outputs={"answer": 42}))
+    world.wait(then="executing")
+    late = world.engine.report("r1", "ask", StepUpdate(StepStatus.FAILED))
+    assert (late.status, late.outputs) == (StepStatus.SUCCEEDED, {"answer": 42})
+
+
+def test_a_stop_waits_for_the_answer(world: World) -> None:
+    world.submit(outside("ask"))
+    world.wait(ask="executing")
+    world.engine.stop("r1")
+    world.wait(ask="stopping", run="stopping")
+    world.engine.report("r1", "ask", StepUpdate(StepStatus.FAILED, failure_reason="no"))
+    world.wait(ask="failed", run="stopped")
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_step_that_nobody_ends_fails_at_its_deadline(world: World, stopping: bool) -> None:
+    world.submit(outside("ask"))
+    world.wait(ask="executing")
+    if stopping:
+        world.engine.stop("r1")
+        world.wait(ask="stopping")
+    world.pass_time(3600)
+    world.wait(ask="failed", run="failed")
+    assert world.step("ask").failure_reason == "nobody answered"

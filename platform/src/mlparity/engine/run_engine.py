@@ -1,4 +1,4 @@
-"""The DAG engine: one thread that starts what is ready and records what ended.
+"""The DAG engine: one thread that starts what is ready, tries again what may be, and records what ended.
 
 Everything it decides follows from the database, so a restart simply looks again. After a step fails nothing
 new is started; what runs is let finish, and then the run has failed.
@@ -10,13 +10,21 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from mlparity.clock import Clock
 from mlparity.engine.job_repository import JobRepository
 from mlparity.engine.jobs import Job
+from mlparity.engine.readiness import is_blocked, is_full, is_off_branch
+from mlparity.engine.retry import next_attempt
 from mlparity.engine.run_repository import NewRun, RunRepository
 from mlparity.engine.runs import (
+    TIMEOUT,
+    DeadlineHandler,
+    Reuse,
     Run,
     RunStatus,
     Step,
@@ -26,29 +34,36 @@ from mlparity.engine.runs import (
     StepStatus,
     StepUpdate,
 )
+from mlparity.engine.step_cache import CacheableHandler, cache_key, oldest_reusable
 from mlparity.errors import MlparityError
 
 _LOG = logging.getLogger(__name__)
 _FAILED = "Step failure: One or multiple steps failed."
+_PATIENCE = 1.0  # seconds between two looks at the clock while a step is due later: a suspended machine wakes late
 RunListener = Callable[[Run, RunStatus | None], None]
 StepListener = Callable[[Run, Step, StepStatus], None]
 
 
 class _Signal(NamedTuple):
-    run_id: str
-    job_id: str | None = None
+    run_id: str  # "": only look at the clock
 
 
 class RunEngine:
-    """Starts, advances, stops and recovers runs. ``handlers`` maps (api, step kind) to the step's meaning."""
+    """Starts, advances, retries, stops and recovers runs. ``handlers`` maps (api, step kind) to its meaning."""
 
     def __init__(
-        self, repository: RunRepository, jobs: JobRepository, handlers: Mapping[tuple[str, str], StepHandler]
+        self,
+        repository: RunRepository,
+        jobs: JobRepository,
+        handlers: Mapping[tuple[str, str], StepHandler],
+        clock: Clock,
     ) -> None:
         self.repository = repository
         self._jobs = jobs
         self._handlers = dict(handlers)
+        self._clock = clock
         self._queue: queue.Queue[_Signal | None] = queue.Queue()
+        self._due: dict[str, datetime] = {}  # run -> when one of its steps is due next; the engine's thread only
         self._run_listeners: list[RunListener] = []
         self._step_listeners: list[StepListener] = []
         self._thread = threading.Thread(target=self._loop, name="runs", daemon=True)
@@ -73,10 +88,31 @@ class RunEngine:
         self._queue.put(_Signal(run_id))
         return run
 
+    def reopen(self, run_id: str) -> Run:
+        """Go on with a FAILED or STOPPED run: what failed or was stopped runs again. Any other run stays."""
+        run, before = self.repository.reopen(run_id)
+        if before is not run.status:
+            self._tell_run(run, before)
+        self._queue.put(_Signal(run_id))
+        return run
+
+    def report(self, run_id: str, step: str, change: StepUpdate) -> Step:
+        """Take in what somebody outside says of a step that runs without a job. A step that has ended stays."""
+        run, before = self.repository.get(run_id), self.repository.steps(run_id)[step]
+        updated = self.repository.update_step(run_id, step, change)
+        if updated.status is not before.status:
+            self._tell_step(run, updated, before.status)
+        self._queue.put(_Signal(run_id))
+        return updated
+
+    def wake(self, run_id: str = "") -> None:
+        """Look at a run again, and at the clock: for a change of its parallelism, and for tests that move time."""
+        self._queue.put(_Signal(run_id))
+
     def on_job(self, job: Job) -> None:
         """To be told of every job's phases (``JobService.listen``)."""
         if job.run_id is not None and job.phase.is_final:
-            self._queue.put(_Signal(job.run_id, job.id))
+            self._queue.put(_Signal(job.run_id))
 
     def start(self) -> None:
         """Take up every unfinished run and go on."""
@@ -91,13 +127,32 @@ class RunEngine:
             self._thread.join()
 
     def _loop(self) -> None:
-        while (signal := self._queue.get()) is not None:
+        while True:
             try:
-                self._advance(signal.run_id)
-            except Exception as error:  # noqa: BLE001 - one run must not stop the others
-                _LOG.exception("run %s", signal.run_id)
-                run, before = self.repository.set_status(signal.run_id, RunStatus.FAILED, f"internal error: {error}")
-                self._tell_run(run, before)
+                signal = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                signal = _Signal("")
+            if signal is None:
+                return
+            now = self._clock.now()
+            due = [run_id for run_id, at in self._due.items() if at <= now]
+            for run_id in dict.fromkeys([*([signal.run_id] if signal.run_id else []), *due]):
+                self._advance_safely(run_id)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for a signal; None where nothing is due later."""
+        if not self._due:
+            return None
+        return min(_PATIENCE, max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds()))
+
+    def _advance_safely(self, run_id: str) -> None:
+        self._due.pop(run_id, None)
+        try:
+            self._advance(run_id)
+        except Exception as error:  # noqa: BLE001 - one run must not stop the others
+            _LOG.exception("run %s", run_id)
+            run, before = self.repository.set_status(run_id, RunStatus.FAILED, f"internal error: {error}")
+            self._tell_run(run, before)
 
     def _advance(self, run_id: str) -> None:
         run = self.repository.get(run_id)
@@ -110,52 +165,103 @@ class RunEngine:
         if run.status is RunStatus.STOPPING:
             self._stop_active(run, steps)
         self._settle(run, steps)
+        due = [step.due_at for step in steps.values() if step.due_at is not None and step.status.is_active]
+        if due:
+            self._due[run_id] = min(due)
 
     def _collect(self, run: Run, steps: dict[str, Step]) -> None:
-        """Take in the jobs that have ended, and steps that were starting when the last process died."""
+        """Take in jobs that have ended, times that have come, and what was starting when the last process died."""
+        now = self._clock.now()
         for plan in run.plan.steps:
             step = steps[plan.name]
             if not step.status.is_active:
                 continue
-            if step.job_id is None:
+            context = StepContext(run, plan, step, steps)
+            handler = self._handler(run, plan)
+            is_due = step.due_at is not None and step.due_at <= now
+            if step.status is StepStatus.RETRYING:
+                if is_due and run.status is RunStatus.EXECUTING:
+                    self._begin(run, plan, steps)
+            elif step.job_id is not None:
+                job = self._jobs.get(step.job_id)
+                if job.phase.is_final:
+                    self._conclude(context, steps, self._guarded(partial(handler.on_job, context, job)))
+            elif step.status is StepStatus.STARTING:
                 self._begin(run, plan, steps)
-                continue
-            job = self._jobs.get(step.job_id)
-            if job.phase.is_final:
-                context = StepContext(run, plan, step, steps)
-                self._apply(run, steps, step, self._guarded(partial(self._handler(run, plan).on_job, context, job)))
+            elif is_due and isinstance(handler, DeadlineHandler):
+                self._conclude(context, steps, self._guarded(partial(handler.expire, context)))
 
     def _start_ready(self, run: Run, steps: dict[str, Step]) -> bool:
         """Start or skip what can be; whether anything ended at once, so that more may be ready now."""
         again = False
         for plan in run.plan.steps:
             step = steps[plan.name]
-            if step.status is not StepStatus.PENDING or self._blocked(plan, steps):
+            if step.status is not StepStatus.PENDING or is_blocked(plan, steps):
                 continue
-            if self._off_branch(plan, steps):
+            if is_off_branch(plan, steps):
                 self._apply(run, steps, step, StepUpdate(StepStatus.SKIPPED))
                 again = True
                 continue
             if any(other.status is StepStatus.FAILED for other in steps.values()):
                 return False
-            if self._full(run, steps):
+            if is_full(run, steps):
                 return again
             self._begin(run, plan, steps)
             again = again or steps[plan.name].status.is_final
         return again
 
     def _begin(self, run: Run, plan: StepPlan, steps: dict[str, Step]) -> None:
+        """Start an attempt, or take an equal step's results."""
         step = steps[plan.name]
-        if step.status is StepStatus.PENDING:
-            step = self._apply(run, steps, step, StepUpdate(StepStatus.STARTING))
         context = StepContext(run, plan, step, steps)
-        self._apply(run, steps, step, self._guarded(partial(self._handler(run, plan).start, context)))
+        key = None
+        if step.status is StepStatus.PENDING and plan.reuse_within_seconds is not None:
+            change = self._guarded(partial(self._reuse, context))
+            if change.status.is_final:
+                self._conclude(context, steps, change)
+                return
+            key = change.cache_key
+        if step.status is not StepStatus.STARTING:
+            step = self._apply(run, steps, step, StepUpdate(StepStatus.STARTING, cache_key=key))
+        context = StepContext(run, plan, step, steps)
+        self._conclude(context, steps, self._guarded(partial(self._handler(run, plan).start, context)))
+
+    def _reuse(self, context: StepContext) -> StepUpdate:
+        """SUCCEEDED with the results of an equal step; else PENDING with the key under which this one will be found."""
+        handler = self._handler(context.run, context.plan)
+        if not isinstance(handler, CacheableHandler):
+            return StepUpdate(StepStatus.PENDING)
+        key = cache_key(context.run, context.plan, handler.cache_inputs(context))
+        found = self.repository.reusable(key, oldest_reusable(context.plan, self._clock.now()))
+        if found is None:
+            return StepUpdate(StepStatus.PENDING, cache_key=key)
+        return StepUpdate(
+            StepStatus.SUCCEEDED,
+            outputs=found.outputs,
+            details=found.details,
+            branch=found.branch,
+            cache_key=key,
+            reuse=Reuse.CACHE,
+            reused_from=found.run_id,
+        )
+
+    def _conclude(self, context: StepContext, steps: dict[str, Step], change: StepUpdate) -> None:
+        """Record what a handler said; a failure that the plan's rules forgive becomes another attempt."""
+        run, step = context.run, context.step
+        if change.status is StepStatus.FAILED and change.fault and run.status is RunStatus.EXECUTING:
+            now = self._clock.now()
+            at = next_attempt(context.plan.retries, change.fault, step.attempt, step.started_at or now, now)
+            if at is not None:
+                change = replace(change, status=StepStatus.RETRYING, due_at=at, outputs=None)
+        self._apply(run, steps, step, change)
 
     def _stop_active(self, run: Run, steps: dict[str, Step]) -> None:
         for plan in run.plan.steps:
             step = steps[plan.name]
-            if step.status in {StepStatus.STARTING, StepStatus.EXECUTING}:
-                step = self._apply(run, steps, step, StepUpdate(StepStatus.STOPPING))
+            if step.status is StepStatus.RETRYING:
+                self._apply(run, steps, step, StepUpdate(StepStatus.STOPPED))
+            elif step.status in {StepStatus.STARTING, StepStatus.EXECUTING}:
+                step = self._apply(run, steps, step, StepUpdate(StepStatus.STOPPING, due_at=step.due_at))
                 self._handler(run, plan).stop(StepContext(run, plan, step, steps))
 
     def _settle(self, run: Run, steps: Mapping[str, Step]) -> None:
@@ -164,7 +270,8 @@ class RunEngine:
         if any(status.is_active for status in states):
             return
         if run.status is RunStatus.STOPPING:
-            self._end(run, RunStatus.STOPPED)
+            late = any(step.status is StepStatus.FAILED and step.fault == TIMEOUT for step in steps.values())
+            self._end(run, *((RunStatus.FAILED, _FAILED) if late else (RunStatus.STOPPED, "")))
         elif StepStatus.FAILED in states:
             self._end(run, RunStatus.FAILED, _FAILED)
         elif StepStatus.STOPPED in states:
@@ -181,41 +288,25 @@ class RunEngine:
 
     @staticmethod
     def _guarded(action: Callable[[], StepUpdate]) -> StepUpdate:
-        """A handler's refusal is the step's failure."""
+        """A handler's refusal is the step's failure, and so is its defect."""
         try:
             return action()
         except MlparityError as error:
             return StepUpdate(StepStatus.FAILED, failure_reason=str(error))
-
-    @staticmethod
-    def _blocked(plan: StepPlan, steps: Mapping[str, Step]) -> bool:
-        needed = [steps[name] for name in plan.depends_on]
-        if plan.gate is not None:
-            needed.append(steps[plan.gate.step])
-        done = {StepStatus.SUCCEEDED, StepStatus.SKIPPED}
-        return any(step.status not in done for step in needed)
-
-    @staticmethod
-    def _off_branch(plan: StepPlan, steps: Mapping[str, Step]) -> bool:
-        """Behind a branch not taken, or after a step that is."""
-        if plan.gate is not None:
-            gate = steps[plan.gate.step]
-            if gate.status is StepStatus.SKIPPED or gate.branch != plan.gate.branch:
-                return True
-        return any(steps[name].status is StepStatus.SKIPPED for name in plan.depends_on)
-
-    @staticmethod
-    def _full(run: Run, steps: Mapping[str, Step]) -> bool:
-        limit = run.plan.max_parallel_steps
-        return limit > 0 and sum(step.status.is_active for step in steps.values()) >= limit
+        except Exception as error:  # noqa: BLE001 - a defect fails the step, and says so, instead of hanging the run
+            _LOG.exception("a step's handler failed")
+            return StepUpdate(StepStatus.FAILED, failure_reason=f"InternalServerError: {error!r}")
 
     def _apply(self, run: Run, steps: dict[str, Step], step: Step, change: StepUpdate) -> Step:
         updated = self.repository.update_step(run.id, step.name, change)
         steps[step.name] = updated
         if updated.status is not step.status:
-            for listener in self._step_listeners:
-                listener(run, updated, step.status)
+            self._tell_step(run, updated, step.status)
         return updated
+
+    def _tell_step(self, run: Run, step: Step, before: StepStatus) -> None:
+        for listener in self._step_listeners:
+            listener(run, step, before)
 
     def _tell_run(self, run: Run, before: RunStatus | None) -> None:
         for listener in self._run_listeners:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
 
 from mlparity.clock import Clock
-from mlparity.engine.runs import Run, RunPlan, RunStatus, Step, StepStatus, StepUpdate
+from mlparity.engine.runs import Reuse, Run, RunPlan, RunStatus, Step, StepStatus, StepUpdate
 from mlparity.errors import NotFoundError
 from mlparity.state.database import Database
 from mlparity.state.paging import Page, PageRequest, fetch_page
@@ -19,7 +19,11 @@ from mlparity.state.schema.engine import run_steps, runs
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run to create. ``id`` is the vendor's execution id."""
+    """A run to create. ``id`` is the vendor's execution id.
+
+    ``reused``: steps that have succeeded already, with the results of those of an earlier run. ``left_out``: steps
+    that this run does not do.
+    """
 
     id: str
     api: str
@@ -28,6 +32,8 @@ class NewRun:
     name: str
     request: Mapping[str, Any]
     plan: RunPlan
+    reused: Mapping[str, Step] = field(default_factory=dict)
+    left_out: Collection[str] = ()
 
 
 class RunRepository:
@@ -38,7 +44,7 @@ class RunRepository:
         self._clock = clock
 
     def create(self, new: NewRun) -> Run:
-        """Store a run as EXECUTING with all its steps PENDING."""
+        """Store a run as EXECUTING with its steps PENDING, but for those reused or left out."""
         now = self._clock.now()
         with self._database.write() as connection:
             connection.execute(
@@ -56,18 +62,7 @@ class RunRepository:
                     modified_at=now,
                 )
             )
-            rows = [
-                {
-                    "run_id": new.id,
-                    "name": step.name,
-                    "position": position,
-                    "kind": step.kind,
-                    "status": StepStatus.PENDING.value,
-                    "outputs": {},
-                    "details": {},
-                }
-                for position, step in enumerate(new.plan.steps)
-            ]
+            rows = [_new_step(new, name, position, now) for position, name in enumerate(_names(new))]
             if rows:
                 connection.execute(run_steps.insert(), rows)
         return self.get(new.id)
@@ -134,28 +129,144 @@ class RunRepository:
                 connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
         return self.get(run_id), before
 
+    def amend(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        max_parallel_steps: int | None = None,
+    ) -> Run:
+        """Change what may change of a run: its name, members of its request, its parallelism."""
+        with self._database.write() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).one()
+            values: dict[str, Any] = {"modified_at": self._clock.now()}
+            if name is not None:
+                values["name"] = name
+            if request:
+                values["request"] = {**row.request, **request}
+            if max_parallel_steps is not None:
+                values["plan"] = {**row.plan, "max_parallel_steps": max_parallel_steps}
+            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+        return self.get(run_id)
+
+    def reopen(self, run_id: str) -> tuple[Run, RunStatus]:
+        """Make a FAILED or STOPPED run EXECUTING again, its failed and stopped steps PENDING; the status it had.
+
+        What has succeeded stays. A run in any other status stays as it is.
+        """
+        now = self._clock.now()
+        with self._database.write() as connection:
+            before = RunStatus(connection.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one())
+            if before in {RunStatus.FAILED, RunStatus.STOPPED}:
+                again = {"status": RunStatus.EXECUTING.value, "failure_reason": "", "ended_at": None}
+                connection.execute(update(runs).where(runs.c.id == run_id).values(**again, modified_at=now))
+                ended = (run_steps.c.run_id == run_id, run_steps.c.status.in_(("failed", "stopped")))
+                for row in connection.execute(select(run_steps).where(*ended)).all():
+                    where = (run_steps.c.run_id == run_id, run_steps.c.name == row.name)
+                    connection.execute(update(run_steps).where(*where).values(**_from_the_start(row)))
+        return self.get(run_id), before
+
+    def reusable(self, cache_key: str, not_before: datetime) -> Step | None:
+        """The newest step with this key that succeeded by its own work, at ``not_before`` or later."""
+        query = (
+            select(run_steps)
+            .where(
+                run_steps.c.cache_key == cache_key,
+                run_steps.c.status == StepStatus.SUCCEEDED.value,
+                run_steps.c.ended_at >= not_before,
+                run_steps.c.reuse == Reuse.NONE.value,
+            )
+            .order_by(run_steps.c.ended_at.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _step(row)
+
     def update_step(self, run_id: str, name: str, change: StepUpdate) -> Step:
-        """Apply a change to a step; its times follow from the status."""
+        """Apply a change to a step; its times follow from the status. A step that has ended stays as it is."""
         now = self._clock.now()
         where = (run_steps.c.run_id == run_id, run_steps.c.name == name)
         with self._database.write() as connection:
             row = connection.execute(select(run_steps).where(*where)).one()
-            values: dict[str, Any] = {"status": change.status.value}
-            for column in ("branch", "failure_reason", "job_id"):
-                if (value := getattr(change, column)) is not None:
-                    values[column] = value
-            if change.outputs is not None:
-                values["outputs"] = {**row.outputs, **change.outputs}
-            if change.details is not None:
-                values["details"] = {**row.details, **change.details}
-            if change.status is StepStatus.STARTING:
-                values["attempt"] = row.attempt + 1
-                values["started_at"] = row.started_at or now
-            if change.status.is_final:
-                values["ended_at"] = now
-            connection.execute(update(run_steps).where(*where).values(**values))
+            if StepStatus(row.status).is_final:
+                return _step(row)
+            connection.execute(update(run_steps).where(*where).values(**_changed(row, change, now)))
             connection.execute(update(runs).where(runs.c.id == run_id).values(modified_at=now))
             return _step(connection.execute(select(run_steps).where(*where)).one())
+
+
+def _names(new: NewRun) -> list[str]:
+    return [step.name for step in new.plan.steps]
+
+
+def _new_step(new: NewRun, name: str, position: int, now: datetime) -> dict[str, Any]:
+    """A step's first row. Every row has the same keys: they are inserted together."""
+    source = new.reused.get(name)
+    status = StepStatus.PENDING
+    if source is not None:
+        status = StepStatus.SUCCEEDED
+    elif name in new.left_out:
+        status = StepStatus.SKIPPED
+    return {
+        "run_id": new.id,
+        "name": name,
+        "position": position,
+        "kind": new.plan.steps[position].kind,
+        "status": status.value,
+        "past_jobs": [],
+        "branch": source.branch if source else "",
+        "outputs": dict(source.outputs) if source else {},
+        "details": dict(source.details) if source else {},
+        "reuse": Reuse.SELECTION.value if source else Reuse.NONE.value,
+        "reused_from": source.run_id if source else None,
+        "started_at": now if source else None,
+        "ended_at": now if source else None,
+    }
+
+
+def _changed(row: Row[Any], change: StepUpdate, now: datetime) -> dict[str, Any]:
+    values: dict[str, Any] = {"status": change.status.value, "due_at": change.due_at}
+    for column in ("branch", "failure_reason", "job_id", "fault", "cache_key", "reuse", "reused_from"):
+        if (value := getattr(change, column)) is not None:
+            values[column] = value
+    if change.outputs is not None:
+        values["outputs"] = {**row.outputs, **change.outputs}
+    if change.details is not None:
+        values["details"] = {**row.details, **change.details}
+    if change.status is StepStatus.STARTING:
+        values["attempt"] = row.attempt + 1
+        values["failure_reason"] = ""
+    if change.status is StepStatus.RETRYING:
+        values |= _past(row, change)
+    if change.status is not StepStatus.SKIPPED:
+        values["started_at"] = row.started_at or now
+    if change.status.is_final:
+        values["ended_at"] = now
+    return values
+
+
+def _past(row: Row[Any], change: StepUpdate | None = None) -> dict[str, Any]:
+    """The job of the attempt that has ended joins the earlier ones."""
+    job_id = (change.job_id if change else None) or row.job_id
+    return {"job_id": None, "past_jobs": [*row.past_jobs, job_id] if job_id else row.past_jobs}
+
+
+def _from_the_start(row: Row[Any]) -> dict[str, Any]:
+    return {
+        **_past(row),
+        "status": StepStatus.PENDING.value,
+        "attempt": 0,
+        "branch": "",
+        "failure_reason": "",
+        "fault": "",
+        "outputs": {},
+        "details": {},
+        "due_at": None,
+        "started_at": None,
+        "ended_at": None,
+    }
 
 
 def _run(row: Row[Any]) -> Run:
@@ -168,4 +279,5 @@ def _run(row: Row[Any]) -> Run:
 def _step(row: Row[Any]) -> Step:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     values["status"] = StepStatus(values["status"])
+    values["reuse"] = Reuse(values["reuse"])
     return Step(**values)

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mlparity.engine.jobs import Job
+from mlparity.engine.retry import RetryRule
+
+# The fault of a step whose work took longer than it may: it fails its run even while that is being stopped.
+TIMEOUT = "timeout"
 
 
 class RunStatus(StrEnum):
@@ -27,11 +31,16 @@ class RunStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step is. PENDING steps have not begun; SKIPPED ones lie on a branch not taken."""
+    """Where a step is.
+
+    PENDING steps have not begun; RETRYING ones failed and wait for their next attempt; SKIPPED ones lie on a
+    branch not taken, or were left out of the run.
+    """
 
     PENDING = "pending"
     STARTING = "starting"
     EXECUTING = "executing"
+    RETRYING = "retrying"
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -46,7 +55,15 @@ class StepStatus(StrEnum):
     @property
     def is_active(self) -> bool:
         """Whether it has begun and not ended."""
-        return self in {StepStatus.STARTING, StepStatus.EXECUTING, StepStatus.STOPPING}
+        return self in {StepStatus.STARTING, StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STOPPING}
+
+
+class Reuse(StrEnum):
+    """Why a step has another run's results: it was cached, or the run was asked to do only other steps."""
+
+    NONE = ""
+    CACHE = "cache"
+    SELECTION = "selection"
 
 
 @dataclass(frozen=True)
@@ -59,13 +76,18 @@ class Gate:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One step as planned. ``body`` is the vendor's own definition of it."""
+    """One step as planned. ``body`` is the vendor's own definition of it.
+
+    ``reuse_within_seconds``: how old an equal step's result may be to stand for this one's; None: never.
+    """
 
     name: str
     kind: str
     depends_on: Sequence[str]
     body: Mapping[str, Any]
     gate: Gate | None = None
+    reuse_within_seconds: float | None = None
+    retries: Sequence[RetryRule] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +109,8 @@ class RunPlan:
                     "depends_on": list(step.depends_on),
                     "body": dict(step.body),
                     "gate": [step.gate.step, step.gate.branch] if step.gate else None,
+                    "reuse_within_seconds": step.reuse_within_seconds,
+                    "retries": [rule.to_json() for rule in step.retries],
                 }
                 for step in self.steps
             ],
@@ -105,6 +129,8 @@ class RunPlan:
                 tuple(item["depends_on"]),
                 item["body"],
                 Gate(*item["gate"]) if item["gate"] else None,
+                item["reuse_within_seconds"],
+                tuple(RetryRule.from_json(rule) for rule in item["retries"]),
             )
             for item in document["steps"]
         )
@@ -132,7 +158,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a run as the database knows it."""
+    """A step of a run as the database knows it.
+
+    ``past_jobs`` are the jobs of earlier attempts; ``due_at`` is when the engine must look at it again: the next
+    attempt of a RETRYING step, the deadline of one that runs without a job.
+    """
 
     run_id: str
     name: str
@@ -146,13 +176,21 @@ class Step:
     outputs: Mapping[str, Any]
     details: Mapping[str, Any]
     cache_key: str | None
+    fault: str
+    past_jobs: Sequence[str]
+    due_at: datetime | None
+    reuse: Reuse
+    reused_from: str | None  # the run whose results it has
     started_at: datetime | None
     ended_at: datetime | None
 
 
 @dataclass(frozen=True)
 class StepUpdate:
-    """What a handler says of a step: its new status, and what changed with it. None leaves a value as it is."""
+    """What a handler says of a step: its new status, and what changed with it. None leaves a value as it is.
+
+    ``fault`` names a failure's kind for the plan's retry rules. ``due_at`` is set by every update, None included.
+    """
 
     status: StepStatus
     outputs: Mapping[str, Any] | None = None
@@ -160,6 +198,11 @@ class StepUpdate:
     branch: str | None = None
     failure_reason: str | None = None
     job_id: str | None = None
+    fault: str | None = None
+    due_at: datetime | None = None
+    cache_key: str | None = None
+    reuse: Reuse | None = None
+    reused_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +221,8 @@ class StepHandler(Protocol):
     def start(self, context: StepContext) -> StepUpdate:
         """Begin the step: with a job (EXECUTING and its id), or at once with its end.
 
-        Called again for the same step after a crash: it must find what it began before.
+        Called again for the same step after a crash: it must find what it began before; and for every attempt
+        after the first: then the jobs in ``context.step.past_jobs`` are not this attempt's.
         """
         ...
 
@@ -188,4 +232,13 @@ class StepHandler(Protocol):
 
     def stop(self, context: StepContext) -> None:
         """Ask the step's work to stop; its end arrives as usual."""
+        ...
+
+
+@runtime_checkable
+class DeadlineHandler(Protocol):
+    """A step handler whose steps run without a job, until a deadline (``due_at``)."""
+
+    def expire(self, context: StepContext) -> StepUpdate:
+        """The deadline has passed: what the step is now."""
         ...

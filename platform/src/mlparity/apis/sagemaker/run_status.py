@@ -15,6 +15,7 @@ RUN_STATUS = {
 STEP_STATUS = {
     StepStatus.STARTING: "Starting",
     StepStatus.EXECUTING: "Executing",
+    StepStatus.RETRYING: "Starting",
     StepStatus.STOPPING: "Stopping",
     StepStatus.STOPPED: "Stopped",
     StepStatus.FAILED: "Failed",

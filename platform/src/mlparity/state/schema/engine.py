@@ -70,6 +70,11 @@ run_steps = Table(
     Column("outputs", Json, nullable=False),  # what later steps may refer to
     Column("details", Json, nullable=False),  # the vendor's step metadata
     Column("cache_key", String(64)),
+    Column("fault", String(64), nullable=False, default=""),  # the kind of its last failure, in the vendor's word
+    Column("past_jobs", Json, nullable=False),  # the ids of earlier attempts' jobs
+    Column("due_at", UtcDateTime),  # its next attempt, or its deadline
+    Column("reuse", String(16), nullable=False, default=""),  # engine.runs.Reuse
+    Column("reused_from", String(64)),  # the run whose results it has
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index("ix_run_steps_cache", "cache_key", "status", "ended_at"),

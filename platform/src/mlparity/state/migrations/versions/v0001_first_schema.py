@@ -166,6 +166,11 @@ def upgrade() -> None:
     sa.Column('outputs', sa.JSON(), nullable=False),
     sa.Column('details', sa.JSON(), nullable=False),
     sa.Column('cache_key', sa.String(length=64), nullable=True),
+    sa.Column('fault', sa.String(length=64), nullable=False),
+    sa.Column('past_jobs', sa.JSON(), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=True),
+    sa.Column('reuse', sa.String(length=16), nullable=False),
+    sa.Column('reused_from', sa.String(length=64), nullable=True),
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('run_id', 'name', name=op.f('pk_run_steps'))
