@@ -87,7 +87,8 @@ def test_a_rate_counts_from_its_anchor() -> None:
     ["cron(* * * * * *)", "cron(0 0 ? * ? *)", "cron(0 12 * *)", "cron(60 0 * * ? *)", "cron(0 0 0 * ? *)",
      "cron(0 0 ? * 8 *)", "cron(0 0 ? * MON#6 *)", "cron(0/0 * * * ? *)", "cron(0 0 ? FOO MON *)", "cron()",
      "cron(0 0 32W * ? *)", "cron(0 0 * * ? 1969)", "rate(0 minutes)", "rate(5 weeks)", "rate(5)", "rate(-1 hour)",
-     "at(2022-13-01T00:00:00)", "at(2022-11-20)", "daily", "rate(99999999999999 days)", "cron(\u0661 0 * * ? *)", "cron(0 0 1 * ? 2030-2020)"],
+     "at(2022-13-01T00:00:00)", "at(2022-11-20)", "daily", "rate(99999999999999 days)",
+     "cron(\u0661 0 * * ? *)", "cron(0 0 1 * ? 2030-2020)"],
 )  # fmt: skip
 def test_what_is_no_expression_is_refused(expression: str) -> None:
     with pytest.raises(ScheduleExpressionError):

@@ -229,10 +229,100 @@ def upgrade() -> None:
     with op.batch_alter_table('uploads', schema=None) as batch_op:
         batch_op.create_index('ix_uploads_bucket_key', ['bucket', 'key'], unique=False)
 
+    op.create_table('alarm_history',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('region', sa.String(length=32), nullable=False),
+    sa.Column('alarm', sa.String(length=255), nullable=False),
+    sa.Column('kind', sa.String(length=32), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('summary', sa.Text(), nullable=False),
+    sa.Column('data', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_alarm_history'))
+    )
+    with op.batch_alter_table('alarm_history', schema=None) as batch_op:
+        batch_op.create_index('ix_alarm_history_alarm', ['region', 'alarm', 'sequence'], unique=False)
+
+    op.create_table('alarms',
+    sa.Column('region', sa.String(length=32), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.Column('actions_enabled', sa.Boolean(), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.Column('state_reason', sa.Text(), nullable=False),
+    sa.Column('state_data', sa.Text(), nullable=False),
+    sa.Column('state_at', UtcDateTime(), nullable=False),
+    sa.Column('transitioned_at', UtcDateTime(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('region', 'name', name=op.f('pk_alarms'))
+    )
+    with op.batch_alter_table('alarms', schema=None) as batch_op:
+        batch_op.create_index('ix_alarms_state', ['region', 'state'], unique=False)
+
+    op.create_table('aws_invocations',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('scheduled_at', UtcDateTime(), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_aws_invocations'))
+    )
+    with op.batch_alter_table('aws_invocations', schema=None) as batch_op:
+        batch_op.create_index('ix_aws_invocations_due', ['due_at'], unique=False)
+
+    op.create_table('metric_data',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('series_id', sa.String(length=64), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('unit', sa.String(length=32), nullable=False),
+    sa.Column('count', sa.Float(), nullable=False),
+    sa.Column('total', sa.Float(), nullable=False),
+    sa.Column('low', sa.Float(), nullable=False),
+    sa.Column('high', sa.Float(), nullable=False),
+    sa.Column('samples', sa.JSON(), nullable=True),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_metric_data'))
+    )
+    with op.batch_alter_table('metric_data', schema=None) as batch_op:
+        batch_op.create_index('ix_metric_data_at', ['at'], unique=False)
+        batch_op.create_index('ix_metric_data_series', ['series_id', 'at'], unique=False)
+
+    op.create_table('metric_series',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('region', sa.String(length=32), nullable=False),
+    sa.Column('namespace', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('dimensions', sa.JSON(), nullable=False),
+    sa.Column('last_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_metric_series'))
+    )
+    with op.batch_alter_table('metric_series', schema=None) as batch_op:
+        batch_op.create_index('ix_metric_series_name', ['region', 'namespace', 'name', 'id'], unique=False)
 
 
 def downgrade() -> None:
     """Revert."""
+    with op.batch_alter_table('metric_series', schema=None) as batch_op:
+        batch_op.drop_index('ix_metric_series_name')
+
+    op.drop_table('metric_series')
+    with op.batch_alter_table('metric_data', schema=None) as batch_op:
+        batch_op.drop_index('ix_metric_data_at')
+        batch_op.drop_index('ix_metric_data_series')
+
+    op.drop_table('metric_data')
+    with op.batch_alter_table('aws_invocations', schema=None) as batch_op:
+        batch_op.drop_index('ix_aws_invocations_due')
+
+    op.drop_table('aws_invocations')
+    with op.batch_alter_table('alarms', schema=None) as batch_op:
+        batch_op.drop_index('ix_alarms_state')
+
+    op.drop_table('alarms')
+    with op.batch_alter_table('alarm_history', schema=None) as batch_op:
+        batch_op.drop_index('ix_alarm_history_alarm')
+
+    op.drop_table('alarm_history')
+
     with op.batch_alter_table('uploads', schema=None) as batch_op:
         batch_op.drop_index('ix_uploads_bucket_key')
 
