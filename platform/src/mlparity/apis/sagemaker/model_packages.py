@@ -52,10 +52,13 @@ def create(api: SageMaker, request: Request, caller: Caller) -> Response:
 def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
     if "ModelPackageGroupName" not in request:
         if "ModelPackageName" not in request:
-            raise validation("Either ModelPackageName or ModelPackageGroupName must be specified")
+            raise validation("Missing ARN.")  # the vendor says no more than this
         raise not_served("an unversioned model package (ModelPackageName)")
     if "ModelPackageName" in request:
-        raise validation("Both ModelPackageName and ModelPackageGroupName cannot be specified")
+        raise validation(
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+            "Cannot determine which one to use."
+        )
     for feature in ("ValidationSpecification", "ManagedStorageType"):
         if feature in request:
             raise not_served(feature)
@@ -126,8 +129,9 @@ def render(api: SageMaker, version: ModelVersion) -> Response:
 
 
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
-    """ListModelPackages: of a group, or of all groups."""
-    if request.get("ModelPackageType") == "Unversioned":
+    """ListModelPackages: of a group, or of all groups where ``ModelPackageType`` asks for versioned ones."""
+    usual = "Versioned" if "ModelPackageGroupName" in request else "Unversioned"  # the vendor's default
+    if request.get("ModelPackageType", usual) == "Unversioned":
         return {"ModelPackageSummaryList": []}  # they are refused at creation
     group = None
     if "ModelPackageGroupName" in request:

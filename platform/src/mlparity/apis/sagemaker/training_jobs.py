@@ -61,7 +61,10 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     try:
         job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
     except ConflictError as error:
-        raise in_use(f"Training job names must be unique within an AWS account and region: {name}") from error
+        raise in_use(
+            "Training job names must be unique within an AWS account and region, and a training job with this name "
+            f"already exists ({api.arns.training_job(name)})"
+        ) from error
     tags.set_on_create(api, api.arns.training_job(name), request)
     return job
 
