@@ -49,6 +49,13 @@ class OneRuntime:
         return Runtime("host", "host")
 
 
+class NoBuilding:
+    """Every runtime is ready as it is."""
+
+    def ready(self, runtime: Runtime) -> Runtime:
+        return runtime
+
+
 class World:
     """A job service over a data folder; ``restart`` is what a new control plane would see."""
 
@@ -67,7 +74,7 @@ class World:
         self.executor = SandboxExecutor(self.folder / "scratch", self.clock, self.ids)
         tracking = Tracking("", self.repository, self.clock)
         host = JobHost(self.folder / "jobs", {"GIVEN": "to all"}, 2)
-        means = Means(self.store, self.executor, OneRuntime(), self.logs, tracking, host)
+        means = Means(self.store, self.executor, OneRuntime(), NoBuilding(), self.logs, tracking, host)
         self.service = JobService(self.repository, means, self.clock)
         self.service.listen(self._on_change)
 

@@ -31,6 +31,14 @@ class RuntimeResolver(Protocol):
         ...
 
 
+class Preparer(Protocol):
+    """Makes a runtime usable: builds its environment where it needs one."""
+
+    def ready(self, runtime: Runtime) -> Runtime:
+        """Raises ``RuntimeUnavailableError``."""
+        ...
+
+
 class LogFiles(Protocol):
     """Where a job's output goes."""
 
@@ -71,6 +79,7 @@ class Means:
     store: ObjectStore
     executor: ProcessExecutor
     runtimes: RuntimeResolver
+    environments: Preparer
     logs: LogFiles
     tracking: Tracking
     host: JobHost
@@ -129,6 +138,10 @@ class JobRun:
 
     def _prepare(self) -> None:
         self._record(self._job.id, Phase.STARTING)
+        try:
+            self._runtime = self._means.environments.ready(self._means.runtimes.resolve(self._job.spec.image))
+        except RuntimeUnavailableError as error:
+            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
         for workspace in self._workspaces:
             workspace.remove()
             workspace.prepare()
@@ -156,8 +169,7 @@ class JobRun:
 
     def _start(self, tracking: Mapping[str, str]) -> JobProcesses:
         try:
-            runtime = self._means.runtimes.resolve(self._job.spec.image)
-            specs = [self._process_spec(workspace, runtime, tracking) for workspace in self._workspaces]
+            specs = [self._process_spec(workspace, tracking) for workspace in self._workspaces]
             return JobProcesses(self._means.executor, specs, self._signals.wake)
         except (RuntimeUnavailableError, SandboxUnavailableError) as error:
             raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
@@ -186,12 +198,12 @@ class JobRun:
             if output.continuous:
                 upload(self._means.store, output, self._workspaces)
 
-    def _process_spec(self, workspace: Workspace, runtime: Runtime, tracking: Mapping[str, str]) -> ProcessSpec:
+    def _process_spec(self, workspace: Workspace, tracking: Mapping[str, str]) -> ProcessSpec:
         spec, instance = self._job.spec, workspace.instance
         several = len(self._workspaces) > 1
         return ProcessSpec(
             id=f"{self._job.id}-{workspace.index}" if several else self._job.id,
-            runtime=runtime,
+            runtime=self._runtime,
             command=tuple(spec.command),
             environment={**self._means.host.environment, **tracking, **spec.environment, **instance.environment},
             mounts=dict(workspace.mounts),

@@ -24,6 +24,9 @@ class Runtime:
     preload: Sequence[str] = ()
     python: str = ""  # interpreter; "" is this process's own
     requires: Sequence[str] = ()  # modules without which the runtime is not available
+    # kind "venv": what is installed, and for which Python ("3.11"; "" is this process's own version)
+    requirements: Sequence[str] = ()
+    python_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,16 @@ class _Runtime(BaseModel):
     requires: tuple[str, ...] = ()
     python: str = ""
     requirements: tuple[str, ...] = ()  # kind venv: what is installed in it
+    python_version: str = Field("", pattern=r"^(3\.1[1-9])?$")  # kind venv; warm workers need 3.11 or newer
 
     @model_validator(mode="after")
-    def _module_belongs_to_builtin(self) -> _Runtime:
-        if bool(self.module) is not (self.kind == "builtin"):
-            raise ValueError("`module` goes with kind `builtin`, and with no other")
+    def _members_go_with_the_kind(self) -> _Runtime:
+        if self.kind == "builtin" and not self.module:
+            raise ValueError("kind `builtin` needs a `module`")
+        if self.module and self.kind not in {"builtin", "venv"}:
+            raise ValueError("`module` goes with the kinds `builtin` and `venv`, and with no other")
+        if bool(self.requirements) is not (self.kind == "venv"):
+            raise ValueError("`requirements` goes with kind `venv`, and with no other")
         return self
 
 
@@ -43,12 +48,13 @@ class _File(BaseModel):
 
     version: Literal[1]
     preloads: dict[str, tuple[str, ...]] = {}  # only a place for YAML anchors
-    runtimes: dict[str, _Runtime]
+    runtimes: dict[str, _Runtime] = {}
+    exact_images: tuple[_Line, ...] = ()  # come first where the profile asks for exact runtimes
     images: tuple[_Line, ...]
 
     @model_validator(mode="after")
     def _lines_name_runtimes(self) -> _File:
-        for line in self.images:
+        for line in (*self.images, *self.exact_images):
             if line.runtime not in self.runtimes:
                 raise ValueError(f"the line of image {line.image!r} names no runtime of this file: {line.runtime!r}")
         return self
@@ -62,20 +68,19 @@ class RuntimeMap:
     lines: Sequence[tuple[str, Runtime]]
 
     @classmethod
-    def load(cls, path: Path) -> RuntimeMap:
-        """Read and validate ``path``. Raises ``ConfigurationError`` naming the file and the entry."""
-        import yaml
+    def load(cls, path: Path, *, own: Path | None = None, exact: bool = False) -> RuntimeMap:
+        """Read and validate ``path``; the lines of ``own`` (a person's file, if it exists) come first.
 
-        try:
-            content = _File.model_validate(yaml.safe_load(path.read_text("utf-8")))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path} cannot be read", error.strerror or str(error), "it maps images to local runtimes"
-            ) from error
-        except (yaml.YAMLError, ValidationError) as error:
-            raise ConfigurationError(f"{path} is not a valid runtime map", _reason(error), "correct it") from error
-        runtimes = {name: _as_runtime(name, entry) for name, entry in content.runtimes.items()}
-        return cls(path, tuple((line.image, runtimes[line.runtime]) for line in content.images))
+        ``exact`` puts the lines of ``exact_images`` before the others. Raises ``ConfigurationError`` naming the
+        file and the entry.
+        """
+        lines: list[tuple[str, Runtime]] = []
+        for source in ([own] if own is not None and own.exists() else []) + [path]:
+            content = _read(source)
+            runtimes = {name: _as_runtime(name, entry) for name, entry in content.runtimes.items()}
+            chosen = (*(content.exact_images if exact else ()), *content.images)
+            lines += [(line.image, runtimes[line.runtime]) for line in chosen]
+        return cls(path, tuple(lines))
 
     @property
     def runtimes(self) -> Mapping[str, Runtime]:
@@ -94,10 +99,21 @@ class RuntimeMap:
         )
 
 
+def _read(path: Path) -> _File:
+    import yaml
+
+    try:
+        return _File.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read", error.strerror or str(error), "it maps images to local runtimes"
+        ) from error
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigurationError(f"{path} is not a valid runtime map", _reason(error), "correct it") from error
+
+
 def _as_runtime(name: str, entry: _Runtime) -> Runtime:
-    return Runtime(
-        name, entry.kind, module=entry.module, preload=entry.preload, python=entry.python, requires=entry.requires
-    )
+    return Runtime(name, **entry.model_dump())
 
 
 def _suggestion(image: str) -> str:

@@ -34,6 +34,13 @@ def user_profiles() -> Path:
     return user_config_path("mlparity") / "profiles"
 
 
+def user_runtimes() -> Path:
+    """The person's own runtime map, whose lines come first. May not exist."""
+    from platformdirs import user_config_path
+
+    return user_config_path("mlparity") / "runtimes.yaml"
+
+
 def default_data_dir() -> Path:
     """The data folder where nothing says otherwise ($XDG_DATA_HOME/mlparity on Linux)."""
     from platformdirs import user_data_path

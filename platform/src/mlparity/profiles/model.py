@@ -87,6 +87,7 @@ class Engine(_Frozen):
     """How much runs at once."""
 
     max_parallel_jobs: Annotated[int, Field(ge=1, le=1024)] = os.cpu_count() or 2
+    exact_runtimes: bool = False
 
 
 class Roles(_Frozen):

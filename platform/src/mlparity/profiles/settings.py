@@ -20,6 +20,7 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", ("MLPARITY_DATA_DIR",), "--data-dir"),
     Setting("engine.max_parallel_jobs", ("MLPARITY_MAX_PARALLEL_JOBS",)),
+    Setting("engine.exact_runtimes", ("MLPARITY_EXACT_RUNTIMES",), only="local"),
     Setting("roles.aws_api.port", ("MLPARITY_AWS_PORT",), "--aws-port", only="local"),
     Setting("roles.tracking.port", ("MLPARITY_MLFLOW_PORT",), "--mlflow-port", only="local"),
     Setting("roles.aws_api.region", ("MLPARITY_REGION",), "--region", only="local"),

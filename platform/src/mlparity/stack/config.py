@@ -24,6 +24,7 @@ class ControlPlaneConfig:
     access_key_id: str = "mlparity"
     secret_access_key: str = "mlparity-local-only"  # noqa: S105 - a local fixed pair, worth nothing elsewhere
     max_parallel_jobs: int = os.cpu_count() or 2
+    exact_runtimes: bool = False  # images run with their own library versions, in environments built for them
 
     @property
     def aws_url(self) -> str:

@@ -18,6 +18,7 @@ from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.steps import handlers
 from mlparity.clock import Clock, SystemClock
+from mlparity.engine.environments import Environments
 from mlparity.engine.events import Event, EventJournal
 from mlparity.engine.job_repository import JobRepository
 from mlparity.engine.job_service import JobHost, JobService, Means
@@ -30,7 +31,7 @@ from mlparity.engine.tracking import Tracking
 from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import AwsEndpoint
 from mlparity.ids import IdSource, SystemIds
-from mlparity.profiles.locate import shipped
+from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.job_environment import job_environment
@@ -54,11 +55,14 @@ class ControlPlane:
         self._store = FileObjectStore(self._database, config.blobs_dir, clock, ids, config.region)
         self._logs = JobLogStore(config.data_dir / "joblogs", clock)
         self._executor = SandboxExecutor(config.data_dir / "scratch", clock, ids, hidden=[config.data_dir])
-        self._runtimes = RuntimeMap.load(shipped("stacks") / "runtimes.yaml")
+        self._runtimes = RuntimeMap.load(
+            shipped("stacks") / "runtimes.yaml", own=user_runtimes(), exact=config.exact_runtimes
+        )
         job_repository = JobRepository(self._database, clock, ids)
         self._tracking = Tracking(config.mlflow_url, job_repository, clock)
         host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs)
-        means = Means(self._store, self._executor, self._runtimes, self._logs, self._tracking, host)
+        environments = Environments(config.data_dir / "environments")
+        means = Means(self._store, self._executor, self._runtimes, environments, self._logs, self._tracking, host)
         self._jobs = JobService(job_repository, means, clock)
         run_handlers = handlers(lambda: self._sagemaker)
         self._runs = RunEngine(RunRepository(self._database, clock), job_repository, run_handlers, clock)
@@ -142,7 +146,7 @@ class ControlPlane:
 
     def _warm_workers(self) -> None:
         for runtime in self._runtimes.runtimes.values():
-            if runtime.preload:
+            if runtime.preload and runtime.kind != "venv":  # those are built when a job first needs them
                 self._executor.warm(runtime)
 
     def _index_logs(self) -> None:

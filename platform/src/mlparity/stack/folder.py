@@ -17,7 +17,20 @@ FORMAT = 1  # of the folder's layout; a newer one is refused
 _ELSEWHERE = "choose another folder with --data-dir or MLPARITY_DATA_DIR"
 _KEPT_LOGS = 3
 _OURS = frozenset(
-    {"stack", "logs", "state", "client", "objects", "jobs", "scenarios", "mlparity.json", "joblogs", "scratch"}
+    {
+        "stack",
+        "logs",
+        "state",
+        "client",
+        "objects",
+        "jobs",
+        "scenarios",
+        "mlparity.json",
+        "joblogs",
+        "scratch",
+        "environments",
+        "environments.lock",
+    }
 )
 
 

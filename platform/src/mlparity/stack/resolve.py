@@ -27,4 +27,5 @@ def control_plane_config(profile: Profile) -> ControlPlaneConfig:
         access_key_id=aws.access_key_id,
         secret_access_key=aws.secret_access_key.get_secret_value(),
         max_parallel_jobs=profile.engine.max_parallel_jobs,
+        exact_runtimes=profile.engine.exact_runtimes,
     )

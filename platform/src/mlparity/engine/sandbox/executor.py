@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -121,7 +122,7 @@ class SandboxExecutor:
     def _start_zygote(self, runtime: Runtime, mode: Mode) -> ZygoteProcess:
         python = runtime.python or sys.executable
         number = len(list(self._session.folder.glob("worker-*.log")))
-        shims_folder = self._session.folder / "bin"
+        shims_folder = self._shims(python)
         if not shims_folder.exists():
             shims.write(shims_folder, python)
         settings: Mapping[str, Any] = {
@@ -131,6 +132,10 @@ class SandboxExecutor:
             "python_names": shims.inside_commands(python),
         }
         return ZygoteProcess(python, settings, self._session.folder / f"worker-{number}.log")
+
+    def _shims(self, python: str) -> Path:
+        """The folder of commands for one interpreter."""
+        return self._session.folder / f"bin-{hashlib.sha256(python.encode()).hexdigest()[:12]}"
 
     def _layout(self, spec: ProcessSpec, folder: Path) -> Layout:
         hosts = ""
@@ -150,7 +155,7 @@ class SandboxExecutor:
         return Layout(
             mountpoint=str(self._session.mountpoint),
             mounts={target: str(source.resolve()) for target, source in spec.mounts.items()},
-            shims=str(self._session.folder / "bin"),
+            shims=str(self._shims(spec.runtime.python or sys.executable)),
             temporary=str(folder / "tmp"),
             home=str(folder / "home"),
             hidden=self._hidden,
@@ -162,7 +167,7 @@ class SandboxExecutor:
 def _check(spec: ProcessSpec) -> None:
     if not _ID.fullmatch(spec.id):
         raise InvalidRequestError(f"{spec.id!r} cannot name a job", "ids are letters, digits and hyphens")
-    if not spec.command and spec.runtime.kind != "builtin":
+    if not spec.command and not spec.runtime.module:
         raise InvalidRequestError(
             f"job {spec.id} has no command", f"the runtime {spec.runtime.name} has no entry point of its own"
         )
@@ -176,6 +181,8 @@ def _check(spec: ProcessSpec) -> None:
 
 
 def _check_runtime(runtime: Runtime) -> None:
+    if runtime.kind == "venv" and runtime.python:
+        return  # built, with all that it requires
     if runtime.kind not in {"host", "builtin"}:
         raise RuntimeUnavailableError(
             f"the runtime {runtime.name} cannot be started",
@@ -214,5 +221,6 @@ def _source_root() -> str:
 def _interpreter_paths(runtime: Runtime) -> tuple[str, ...]:
     executable = Path(runtime.python or sys.executable)
     places = {executable.parent, executable.resolve().parent, Path(sys.prefix), Path(sys.base_prefix)}
+    places |= {executable.parents[1], executable.resolve().parents[1]} if runtime.python else set()
     places |= {Path(entry) for entry in sys.path if entry and Path(entry).is_absolute()} | {Path(_source_root())}
     return tuple(paths.outermost(str(place) for place in places))

@@ -1,0 +1,88 @@
+"""Exact environments for ``venv`` runtimes: built once by uv, named by their content, offline after that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from mlparity.engine.process import Runtime
+from mlparity.errors import RuntimeUnavailableError
+
+_DONE = ".complete"
+_TAIL = 1500  # characters of uv's message
+
+
+class Environments:
+    """Virtual environments under ``root``; several threads and processes may ask for the same one at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+
+    def ready(self, runtime: Runtime) -> Runtime:
+        """The runtime with its interpreter: built now where it is of kind ``venv`` and not there yet.
+
+        Raises ``RuntimeUnavailableError`` with uv's own words where it cannot be built.
+        """
+        if runtime.kind != "venv":
+            return runtime
+        folder = self._root / key(runtime)
+        python = folder / "bin" / "python"
+        if not (folder / _DONE).exists():
+            with self._lock, FileLock(self._root.with_suffix(".lock")):
+                if not (folder / _DONE).exists():
+                    self._build(runtime, folder)
+        return replace(runtime, python=str(python))
+
+    def _build(self, runtime: Runtime, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)  # half built, by somebody who was killed
+        self._root.mkdir(parents=True, exist_ok=True)
+        uv = _uv(runtime)
+        version = runtime.python_version or _own_version()
+        _run(runtime, [uv, "venv", "--quiet", "--python", version, str(folder)])
+        python = str(folder / "bin" / "python")
+        _run(runtime, [uv, "pip", "install", "--quiet", "--python", python, *runtime.requirements])
+        (folder / _DONE).write_text(json.dumps(list(runtime.requirements)) + "\n", "utf-8")
+
+
+def key(runtime: Runtime) -> str:
+    """The environment's name: the same for the same interpreter version and requirements."""
+    content = json.dumps([runtime.python_version or _own_version(), sorted(runtime.requirements)])
+    return f"{runtime.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _own_version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _uv(runtime: Runtime) -> str:
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise RuntimeUnavailableError(
+            f"the environment of the runtime {runtime.name} cannot be built",
+            "uv is not installed",
+            f"{sys.executable} -m pip install uv",
+        )
+    return found
+
+
+def _run(runtime: Runtime, command: Sequence[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    if done.returncode:
+        raise RuntimeUnavailableError(
+            f"the environment of the runtime {runtime.name} cannot be built",
+            done.stderr.strip()[-_TAIL:] or f"uv ended with {done.returncode}",
+            "once built it needs no network; see runtimes.yaml for what it wants, or use a runtime of kind `host`",
+        )
