@@ -22,13 +22,18 @@ def holds(condition: Mapping[str, Any], resolve: Callable[[Any], Any]) -> bool:
     """Whether one condition is true. Raises ``InvalidRequestError`` where its operands cannot be compared."""
     kind = condition["Type"]
     if kind == "Not":
-        return not holds(condition["Expression"], resolve)
+        return not holds(negated(condition), resolve)
     if kind == "Or":
         return any(holds(item, resolve) for item in condition["Conditions"])
     if kind == "In":
         value = resolve(condition["QueryValue"])
         return any(_compare("Equals", value, resolve(item)) for item in condition["Values"])
     return _compare(kind, resolve(condition["LeftValue"]), resolve(condition["RightValue"]))
+
+
+def negated(condition: Mapping[str, Any]) -> Any:
+    """What a Not denies: the SDK 3 calls it Condition, the SDK 2 Expression; None where it has neither."""
+    return condition.get("Condition", condition.get("Expression"))
 
 
 def _compare(kind: str, left: Any, right: Any) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker.definition.conditions import TYPES
+from mlparity.apis.sagemaker.definition.conditions import TYPES, negated
 from mlparity.apis.sagemaker.definition.references import STEP, check_execution_variable, references
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.engine.runs import Gate, StepPlan
@@ -154,11 +154,11 @@ def _check_condition(step: str, condition: Any) -> None:
     kind = condition.get("Type") if isinstance(condition, dict) else None
     if kind not in TYPES:
         raise validation(f"Condition step {step}: unknown condition type {kind}")
-    required = {"Not": ("Expression",), "Or": ("Conditions",), "In": ("QueryValue", "Values")}
+    required = {"Not": (), "Or": ("Conditions",), "In": ("QueryValue", "Values")}
     for member in required.get(kind, ("LeftValue", "RightValue")):
         if member not in condition:
             raise validation(f"Condition step {step}: condition {kind} must have {member}")
-    inner = [condition["Expression"]] if kind == "Not" else condition["Conditions"] if kind == "Or" else []
+    inner = [negated(condition)] if kind == "Not" else condition["Conditions"] if kind == "Or" else []
     for item in inner:
         _check_condition(step, item)
 
