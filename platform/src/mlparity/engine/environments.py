@@ -18,6 +18,8 @@ from filelock import FileLock
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
 
+# The control plane's environment is clean; what uv needs of the person's arrives under this prefix.
+BUILD_VARIABLE = "MLPARITY_BUILD_"
 _DONE = ".complete"
 _TAIL = 1500  # characters of uv's message
 
@@ -78,8 +80,9 @@ def _uv(runtime: Runtime) -> str:
 
 
 def _run(runtime: Runtime, command: Sequence[str]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    plain = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    building = {name.removeprefix(BUILD_VARIABLE): value for name, value in plain.items()}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**plain, **building})  # noqa: S603
     if done.returncode:
         raise RuntimeUnavailableError(
             f"the environment of the runtime {runtime.name} cannot be built",

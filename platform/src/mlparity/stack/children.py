@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from mlparity.engine.environments import BUILD_VARIABLE
 from mlparity.profiles.settings import how_to_set
 from mlparity.stack.child import ChildSpec
 from mlparity.stack.config import ControlPlaneConfig
@@ -23,8 +24,11 @@ _PASSED = (
     "LD_LIBRARY_PATH",
     "VIRTUAL_ENV",
     "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
     "USER",
 )
+# What uv needs to reach the person's package index; handed to it alone, when it builds an environment.
+_FOR_BUILDING = ("UV_", "PIP_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "XDG_CACHE_HOME")
 
 
 def ports(config: ControlPlaneConfig) -> list[tuple[int, str, str]]:
@@ -62,8 +66,12 @@ def child_specs(spec: StackSpec, folder: DataFolder) -> list[ChildSpec]:
 def _environment(config: ControlPlaneConfig) -> dict[str, str]:
     """A clean environment: the person's cloud credentials and proxies stay outside."""
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    building = {
+        f"{BUILD_VARIABLE}{name}": value for name, value in os.environ.items() if name.upper().startswith(_FOR_BUILDING)
+    }
     return {
         **kept,
+        **building,
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",  # glibc otherwise keeps an arena a thread, and idle memory grows
         "AWS_EC2_METADATA_DISABLED": "true",
