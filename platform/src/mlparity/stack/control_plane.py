@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlparity.apis.aws import AwsServices
-from mlparity.apis.sagemaker import state_events
+from mlparity.apis.sagemaker import state_events, warm_pools
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
@@ -112,6 +112,7 @@ class ControlPlane:
     def _listen(self) -> None:
         api = self._sagemaker
         self._jobs.listen(partial(state_events.job, api))
+        self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
         self._events.subscribe(self._to_event_bridge)
