@@ -144,6 +144,22 @@ def logs(
 
 
 @app.command()
+def interrupt(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="A running training job on spot capacity.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Take a spot job's machine away, as the cloud does.
+
+    To see whether it goes on from its checkpoints.
+    """
+    from mlparity.cli.choice import Choice
+    from mlparity.cli.interrupt import interrupt as run
+
+    run(Choice(None, data_dir or context.obj), job)
+
+
+@app.command()
 def doctor(
     context: typer.Context,
     profile: ProfileName = None,

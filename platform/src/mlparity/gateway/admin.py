@@ -11,19 +11,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from mlparity.engine.job_repository import JobRepository
+from mlparity.engine.job_service import JobService
 from mlparity.engine.jobs import Job, LogStream, Phase
 from mlparity.engine.run_repository import RunRepository
+from mlparity.errors import ConflictError
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX
 
 _CHUNK = 1 << 20  # bytes of a log in one answer
 
 
 class Admin:
-    """Serves ``/_mlparity/…`` on the AWS port. Reads only."""
+    """Serves ``/_mlparity/…`` on the AWS port.
 
-    def __init__(self, jobs: JobRepository, runs: RunRepository, log_file: Callable[[LogStream], Any]) -> None:
-        self._jobs = jobs
+    What changes anything wants the header that mlparity's command sends: a web page cannot send it unasked.
+    """
+
+    def __init__(self, service: JobService, runs: RunRepository, log_file: Callable[[LogStream], Any]) -> None:
+        self._service = service
+        self._jobs = service.repository
         self._runs = runs
         self._log_file = log_file
 
@@ -34,6 +39,7 @@ class Admin:
             Route(f"{ADMIN_PREFIX}status", self._status),
             Route(f"{ADMIN_PREFIX}jobs", self._list),
             Route(f"{ADMIN_PREFIX}logs/{{name}}", self._logs),
+            Route(f"{ADMIN_PREFIX}interrupt/{{name}}", self._interrupt, methods=["POST"]),
         ]
         return Starlette(routes=routes)
 
@@ -77,6 +83,18 @@ class Admin:
             "X-Job-Phase": job.phase.value,
         }
         return PlainTextResponse(text, headers=headers)
+
+    async def _interrupt(self, request: Request) -> Response:
+        if "x-mlparity-command" not in request.headers:
+            return JSONResponse({"error": "use `mlparity interrupt`"}, 403)
+        found = await anyio.to_thread.run_sync(self._jobs.find_by_name, request.path_params["name"])
+        if not found:
+            return JSONResponse({"error": "no job of that name"}, 404)
+        try:
+            await anyio.to_thread.run_sync(self._service.interrupt, found[0].id)
+        except ConflictError as error:
+            return JSONResponse({"error": error.why}, 409)
+        return JSONResponse({"status": "interrupted"})
 
     def _read(self, job: Job, offset: int) -> bytes:
         path = self._log_file(job.spec.log)

@@ -80,6 +80,8 @@ class ControlPlane:
             clock=clock,
             ids=ids,
             image_metrics=self._image_metrics,
+            send_message=lambda url, body: self._aws.send_message(url, body),
+            function=lambda arn: self._aws.function(arn),
         )
         self._aws = AwsServices(config, self._database, clock, ids, self._logs)
         self._listen()
@@ -133,7 +135,7 @@ class ControlPlane:
         config = self._config
         credentials = self._aws.credentials()
         return AwsEndpoint(
-            admin=Admin(self._jobs.repository, self._runs.repository, self._logs.create).app(),
+            admin=Admin(self._jobs, self._runs.repository, self._logs.create).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
             others=self._aws,
