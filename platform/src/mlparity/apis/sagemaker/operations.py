@@ -8,20 +8,24 @@ from mlparity.apis.sagemaker import (
     executions,
     model_package_groups,
     model_packages,
+    models,
     pipelines,
     processing_jobs,
     tags,
     training_jobs,
+    transform_jobs,
 )
 from mlparity.apis.sagemaker.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *training_jobs.OPERATIONS,
     *processing_jobs.OPERATIONS,
+    *transform_jobs.OPERATIONS,
     *pipelines.OPERATIONS,
     *executions.OPERATIONS,
     *model_package_groups.OPERATIONS,
     *model_packages.OPERATIONS,
+    *models.OPERATIONS,
     *tags.OPERATIONS,
 )
 

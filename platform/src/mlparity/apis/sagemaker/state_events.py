@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mlparity.apis.sagemaker import processing_jobs, training_jobs
+from mlparity.apis.sagemaker import processing_jobs, training_jobs, transform_jobs
 from mlparity.apis.sagemaker.context import API, Response, SageMaker
 from mlparity.apis.sagemaker.run_status import RUN_STATUS, STEP_STATUS
 from mlparity.engine.jobs import Job
@@ -38,6 +38,10 @@ def job(api: SageMaker, changed: Job) -> None:
         api.events.publish(
             SOURCE, "SageMaker Processing Job State Change", detail, [api.arns.processing_job(changed.name)]
         )
+    elif changed.kind == transform_jobs.KIND:
+        arn = transform_jobs.arn(api, changed.name)
+        detail = _detail({**transform_jobs.render(api, changed), "Tags": api.tags.get(arn)})
+        api.events.publish(SOURCE, "SageMaker Transform Job State Change", detail, [arn])
 
 
 def run(api: SageMaker, changed: Run, before: RunStatus | None) -> None:

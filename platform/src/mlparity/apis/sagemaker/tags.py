@@ -81,6 +81,10 @@ def _find(api: SageMaker, kind: str, name: str, arn: str) -> None:
         api.jobs.repository.find(API, "TrainingJob", name)
     elif kind == "processing-job":
         api.jobs.repository.find(API, "ProcessingJob", name)
+    elif kind == "transform-job":
+        api.jobs.repository.find(API, "TransformJob", name)
+    elif kind == "model":
+        api.documents.get("Model", name)
     elif kind == "model-package-group":
         api.registry.group(name)
     elif kind == "model-package":

@@ -1,0 +1,140 @@
+"""Payloads as tables: CSV, JSON, JSON Lines, LIBSVM and NPY.
+
+JSON is read in every form that the vendors' servers take: a plain array, ``instances``, ``inputs``,
+``dataframe_split`` and ``dataframe_records`` (MLflow), ``features`` and ``data`` (SageMaker's dense format).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlparity.serving import exchange
+from mlparity.serving.exchange import bad_request, unsupported_media_type
+
+Table = Any  # a 2-D numpy array, a scipy CSR matrix, or a pandas DataFrame where columns have names
+
+
+def decode(body: bytes, content_type: str, columns: Sequence[str] = ()) -> Table:
+    """A table of ``body``. ``columns`` are the names the model knows its columns by, where it knows any.
+
+    Raises ``RefusedError``: 415 for a format that is not read here, 400 for a body that is not of its format.
+    """
+    decoder = _DECODERS.get(content_type)
+    if decoder is None:
+        raise unsupported_media_type(content_type, tuple(_DECODERS))
+    try:
+        return decoder(body, columns)
+    except Exception as error:
+        raise bad_request(
+            f"Loading {content_type} data failed with exception, please ensure the data is of that format: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _csv(body: bytes, columns: Sequence[str]) -> Table:
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.read_csv(io.BytesIO(body), header=None, skip_blank_lines=True, float_precision="round_trip")
+    if columns and [str(value) for value in frame.iloc[0]] == list(columns):
+        frame = pd.read_csv(io.BytesIO(body), header=0, float_precision="round_trip")
+    elif len(columns) == frame.shape[1]:
+        frame.columns = pd.Index(columns)
+    if columns or not all(np.issubdtype(kind, np.number) for kind in frame.dtypes):
+        return frame
+    return frame.to_numpy(dtype=np.float64)
+
+
+def _json(body: bytes, columns: Sequence[str]) -> Table:
+    return _json_table(json.loads(body), columns)
+
+
+def _json_lines(body: bytes, columns: Sequence[str]) -> Table:
+    rows = [_json_row(json.loads(line)) for line in body.splitlines() if line.strip()]
+    return _json_table(rows, columns)
+
+
+def _json_row(row: Any) -> Any:
+    if isinstance(row, Mapping):
+        if isinstance(row.get("features"), list):
+            return row["features"]
+        if isinstance(row.get("data"), Mapping):
+            return row["data"]["features"]["values"]
+    return row
+
+
+def _json_table(document: Any, columns: Sequence[str]) -> Table:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(document, Mapping):
+        if "dataframe_split" in document:
+            split = document["dataframe_split"]
+            return pd.DataFrame(split["data"], columns=split.get("columns"))
+        if "dataframe_records" in document:
+            return pd.DataFrame.from_records(document["dataframe_records"])
+        for name in ("instances", "inputs"):
+            if name in document:
+                return _json_table(_rows(document[name]), columns)
+        row = _json_row(document)
+        if isinstance(row, Mapping):
+            return pd.DataFrame(row if all(isinstance(value, list) for value in row.values()) else [row])
+        document = [row]
+    rows = [_json_row(row) for row in document]
+    if rows and isinstance(rows[0], Mapping):
+        return pd.DataFrame.from_records(rows)
+    array = np.array(rows)
+    if array.ndim == 1:  # one row, as the toolkits read a flat list
+        array = array.reshape(1, -1)
+    return pd.DataFrame(array, columns=list(columns)) if len(columns) == array.shape[1] else array
+
+
+def _rows(value: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(value, Mapping):  # MLflow's named inputs: column -> values
+        return pd.DataFrame(value).to_dict("records")
+    return value
+
+
+def _libsvm(body: bytes, columns: Sequence[str]) -> Table:
+    import numpy as np
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+    values: list[float] = []
+    indices: list[int] = []
+    starts = [0]
+    for line in body.decode("utf-8").splitlines():
+        entries = line.partition("#")[0].split()
+        if not entries:
+            continue
+        for entry in entries:
+            column, separator, value = entry.partition(":")
+            if separator:  # a leading label has none
+                indices.append(int(column))
+                values.append(float(value))
+        starts.append(len(values))
+    width = max(len(columns), max(indices, default=-1) + 1)
+    return csr_matrix((np.asarray(values, dtype=np.float32), indices, starts), shape=(len(starts) - 1, width))
+
+
+def _npy(body: bytes, columns: Sequence[str]) -> Table:
+    import numpy as np
+    import pandas as pd
+
+    array = np.load(io.BytesIO(body), allow_pickle=False)
+    if array.ndim == 1:
+        array = array.reshape(1, -1)
+    return pd.DataFrame(array, columns=list(columns)) if len(columns) == array.shape[1] else array
+
+
+_DECODERS: Mapping[str, Callable[[bytes, Sequence[str]], Table]] = {
+    exchange.CSV: _csv,
+    exchange.JSON: _json,
+    exchange.JSON_LINES: _json_lines,
+    exchange.LIBSVM: _libsvm,
+    exchange.NPY: _npy,
+}

@@ -1,0 +1,35 @@
+"""SageMaker's inference container contract.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html and
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from mlparity.serving.contract import HttpRequest, Route
+from mlparity.serving.exchange import Payload, Reply, accepted, media_type
+from mlparity.serving.model import Servable
+
+
+class SageMakerContract:
+    """``/ping``, ``/invocations`` and, where the model offers it, ``/execution-parameters``."""
+
+    def routes(self, model: Servable) -> Mapping[tuple[str, str], Route]:
+        """The routes of one loaded model."""
+
+        def ping(_request: HttpRequest) -> Reply:
+            return Reply(b"")
+
+        def invocations(request: HttpRequest) -> Reply:
+            content_type = media_type(request.headers.get("content-type", ""))
+            return model.invoke(Payload(request.body, content_type, accepted(request.headers.get("accept", ""))))
+
+        routes: dict[tuple[str, str], Route] = {("GET", "/ping"): ping, ("POST", "/invocations"): invocations}
+        parameters = model.execution_parameters
+        if parameters is not None:
+            routes["GET", "/execution-parameters"] = lambda _request: Reply(orjson.dumps(parameters))
+        return routes

@@ -1,0 +1,144 @@
+"""Inference code that comes with a model: ``model_fn``, ``input_fn``, ``predict_fn``, ``output_fn``, ``transform_fn``.
+
+The rules of the SageMaker inference toolkit: https://github.com/aws/sagemaker-inference-toolkit. A missing function
+has the toolkit's default; each may take the request's context as one more argument.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mlparity.serving import exchange
+from mlparity.serving.decoding import decode
+from mlparity.serving.encoding import JsonForm, encode
+from mlparity.serving.exchange import Payload, RefusedError, Reply
+
+_AS_TEXT = frozenset({exchange.CSV, exchange.JSON})  # the toolkit hands these over as str, all others as bytes
+
+
+@dataclass
+class Context:
+    """What a function that takes one more argument gets."""
+
+    model_dir: str
+    system_properties: Mapping[str, Any] = field(default_factory=dict)
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CodeModel:
+    """Serves a model through its own code."""
+
+    model: Any
+    module: ModuleType
+    context: Context
+    content_type: str  # where the client names none
+    accept: str
+    execution_parameters: Mapping[str, Any] | None = None
+
+    def invoke(self, payload: Payload) -> Reply:
+        """``transform_fn``, or ``input_fn``, ``predict_fn`` and ``output_fn``.
+
+        An exception of the code is the toolkit's 500 with the message and the traceback; one that has a
+        ``status_code`` keeps it.
+        """
+        content_type = payload.content_type or self.content_type
+        accept = payload.accept or self.accept
+        body: bytes | str = payload.body
+        try:
+            if content_type in _AS_TEXT:
+                body = payload.body.decode("utf-8")
+            return _reply(self._transform(body, content_type, accept), accept)
+        except RefusedError:
+            raise
+        except Exception as error:
+            status = getattr(error, "status_code", 500)
+            raise RefusedError(int(status), f"{error}\n{traceback.format_exc()}") from error
+
+    def _transform(self, body: bytes | str, content_type: str, accept: str) -> Any:
+        whole = getattr(self.module, "transform_fn", None)
+        if whole is not None:
+            return self._call(whole, self.model, body, content_type, accept)
+        data = self._call(getattr(self.module, "input_fn", default_input), body, content_type)
+        prediction = self._call(getattr(self.module, "predict_fn", default_predict), data, self.model)
+        return self._call(getattr(self.module, "output_fn", default_output), prediction, accept)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return call(function, arguments, self.context)
+
+
+def import_code(folder: Path, program: str) -> ModuleType:
+    """Import ``program`` from ``folder``, whose other modules it may import as well.
+
+    Raises ``RefusedError`` 500 where the file is missing or breaks the toolkit's rules.
+    """
+    path = folder / program
+    if not path.is_file():
+        raise RefusedError(500, f"the inference code {program} is not in {folder}")
+    for entry in (str(folder / "lib"), str(folder)):
+        if entry not in sys.path:
+            sys.path.insert(0, entry)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None  # noqa: S101 - a file that exists has a spec
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    parts = [part for part in ("input_fn", "predict_fn", "output_fn") if hasattr(module, part)]
+    if hasattr(module, "transform_fn") and parts:
+        raise RefusedError(
+            500,
+            "Cannot use transform_fn implementation in conjunction with input_fn, predict_fn, and/or output_fn "
+            "implementation",
+        )
+    return module
+
+
+def call(function: Callable[..., Any], arguments: tuple[Any, ...], context: Context) -> Any:
+    """Call with the arguments, and the context where the function takes one more."""
+    wanted = len(inspect.signature(function).parameters)
+    if wanted == len(arguments):
+        return function(*arguments)
+    if wanted == len(arguments) + 1:
+        return function(*arguments, context)
+    raise TypeError(f"{function.__name__} takes {wanted} arguments but {len(arguments)} were given.")
+
+
+def default_input(body: bytes | str, content_type: str) -> Any:
+    """The toolkit's: a numpy array of JSON, CSV or NPY."""
+    return decode(body.encode() if isinstance(body, str) else body, content_type)
+
+
+def default_predict(data: Any, model: Any) -> Any:
+    """The model's own ``predict``; an XGBoost booster gets a DMatrix, as its image gives it."""
+    if type(model).__name__ == "Booster":
+        import xgboost
+
+        matrix = data if isinstance(data, xgboost.DMatrix) else xgboost.DMatrix(data)
+        return model.predict(matrix, validate_features=False)
+    return model.predict(data)
+
+
+def default_output(prediction: Any, accept: str) -> Any:
+    """The toolkit's: JSON, CSV or NPY."""
+    return encode(prediction, accept, JsonForm.ARRAY)
+
+
+def _reply(result: Any, accept: str) -> Reply:
+    if isinstance(result, Reply):
+        return result
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], str):  # noqa: PLR2004 - (body, type)
+        return _reply(result[0], result[1])
+    if isinstance(result, str):
+        return Reply(result.encode(), accept)
+    if isinstance(result, bytes | bytearray | memoryview):
+        return Reply(bytes(result), accept)
+    return encode(result, accept, JsonForm.ARRAY)
