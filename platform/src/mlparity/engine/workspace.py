@@ -15,7 +15,7 @@ from mlparity.engine.jobs import JobInput, JobOutput, JobSpec
 from mlparity.errors import EngineError, InvalidRequestError, NotFoundError, StorageError
 from mlparity.storage.base import ObjectInfo, ObjectStore
 
-_GZIP_LEVEL = 4  # models are mostly incompressible numbers: higher levels cost seconds and save nothing
+_GZIP_LEVEL = 1  # a forest of 4 MB: 26 ms and 1.12 MB, where level 4 takes 68 ms for 1.06 MB
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
