@@ -71,7 +71,7 @@ format: $(STAMP) ## let ruff fix and format
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## measure beside the peers; prints ratios
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python tests/bench $(ARGS)
 
 coverage: $(STAMP) ## write the coverage tables of README.md and platform/COVERAGE.md
 	@$(BIN)/python -m mlparity.cli.coverage_pages .

@@ -14,6 +14,7 @@ from bench_peers import moto_server, wait_until
 from bench_sagemaker import ROLE_ARN, SKLEARN_IMAGE, ended, sagemaker_client
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+
 from mlparity.testing.stack import running_stack
 
 _ROUNDS = 10

@@ -3,6 +3,8 @@
 kfp reads the annotations themselves, so this module does not put them off (``from __future__ import annotations``).
 """
 
+# mypy: disable-error-code="untyped-decorator"
+
 import contextlib
 import io
 import logging

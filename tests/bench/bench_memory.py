@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import psutil
 from bench_measure import Budget, Options, Result
 from bench_peers import family, mlflow_server
+
 from mlparity.stack.record import StackRecord
 from mlparity.testing.stack import running_stack
 
@@ -52,22 +53,14 @@ def _part(name: str, held: _Held) -> Result:
 
 
 def _parts(record: StackRecord) -> Mapping[str, list[psutil.Process]]:
-    """Every process of the stack once: the control plane's children (what runs jobs) apart from itself."""
+    """Every process of the stack in one part: what the control plane started to run jobs, apart from itself."""
     parts = {"supervisor": family(record.pid)[:1]}
     for child in record.children:
         members = family(child.pid)
         parts[child.name] = members[:1]
-        for number, member in enumerate(members[1:], 1):
-            parts[f"{child.name}'s child {number} ({_title(member)})"] = [member]
+        if members[1:]:
+            parts[f"{child.name}'s workers"] = members[1:]
     return parts
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        words = [word for word in process.cmdline()[1:] if "/" not in word and word not in {"-m", "-c", "-I", "-u"}]
-        return (words[0] if words else process.name())[:40]
-    except psutil.Error:
-        return "gone"
 
 
 def _held(processes: list[psutil.Process]) -> _Held:

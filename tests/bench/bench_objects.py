@@ -9,6 +9,7 @@ from typing import Any
 from bench_measure import OURS, Options, Result, in_turns, timed
 from bench_peers import moto_server
 from bench_sagemaker import client
+
 from mlparity.testing.stack import running_stack
 
 _ROUNDS = 4

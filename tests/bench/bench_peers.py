@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
 from mlparity.stack.listen import free_port
 
 HOST = "127.0.0.1"

@@ -46,7 +46,7 @@ def show(results: Sequence[Result], about: dict[str, Any]) -> None:
     """Print the table to standard output."""
     load = " ".join(str(value) for value in about["load_average"])
     title = f"{about['cpus']} cores ({about['cpu']}), {about['memory_gib']} GiB, Python {about['python']}, load {load}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", pad_edge=False)
     for name, justify in (
         ("what", "left"), ("mlparity", "right"), ("min..max", "right"), ("peer", "left"), ("its median", "right"),
         ("ratio", "right"), ("budget", "right"), ("kept", "left"),
@@ -59,7 +59,7 @@ def show(results: Sequence[Result], about: dict[str, Any]) -> None:
         bench = result.bench
         for row in _rows(result):
             table.add_row(*row)
-    Console(width=None if Console().is_terminal else 150).print(table)
+    Console(width=None if Console().is_terminal else 140).print(table)
 
 
 def _rows(result: Result) -> list[list[str]]:
@@ -68,21 +68,17 @@ def _rows(result: Result) -> list[list[str]]:
         _number(result.median, result.unit),
         f"{_plain(min(result.ours))}..{_plain(max(result.ours))}" if len(result.ours) > 1 else "",
     ]
-    lines: list[list[str]] = []
-    for name in result.peers:
-        budgets = [budget for budget in result.budgets if budget.peer == name]
-        wanted = " ".join(f"{'>=' if result.more_is_better else '<='} {budget.limit:.3g} x" for budget in budgets)
-        kept = _kept([result.meets(budget) for budget in budgets])
-        lines.append(
-            [name, _number(result.peer_median(name), result.unit), f"{result.ratio(name):.3g} x", wanted, kept]
-        )
     absolute = [budget for budget in result.budgets if not budget.peer]
-    if absolute or not lines:
-        wanted = " ".join(_number(budget.limit, result.unit) for budget in absolute)
-        kept = _kept([result.meets(budget) for budget in absolute])
-        lines.insert(0, ["", "", "", f"<= {wanted}" if wanted else "", kept])
-    if result.note:
-        lines.append([result.note, "", "", "", ""])
+    lines: list[list[str]] = []
+    for name in result.peers or ("",):
+        budgets = [budget for budget in result.budgets if budget.peer == name] if name else []
+        limits = [f"{'>=' if result.more_is_better else '<='} {budget.limit:.3g} x" for budget in budgets]
+        if not lines:  # a limit of our own stands in the first line
+            budgets += absolute
+            limits += [f"<= {_number(budget.limit, result.unit)}" for budget in absolute]
+        kept = _kept([result.meets(budget) for budget in budgets])
+        theirs = [_number(result.peer_median(name), result.unit), f"{result.ratio(name):.3g} x"] if name else ["", ""]
+        lines.append([name or result.note, *theirs, ", ".join(limits), kept])
     return [[*(ours if index == 0 else ["", "", ""]), *line] for index, line in enumerate(lines)]
 
 

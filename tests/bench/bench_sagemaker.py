@@ -13,7 +13,8 @@ import boto3
 ROLE_ARN = "arn:aws:iam::123456789012:role/MlparitySageMakerRole"
 SKLEARN_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 BUCKET = "sagemaker-us-east-1-123456789012"  # the stack makes it
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.005
+_QUIET_SHARE = 0.8
 _LIMIT_SECONDS = 300
 
 
@@ -37,9 +38,7 @@ def ended(status: str) -> bool:
 
 def definition(steps: Sequence[Mapping[str, Any]], parameters: Sequence[Mapping[str, Any]] = ()) -> str:
     """A pipeline definition, as the SDK would send it."""
-    return json.dumps(
-        {"Version": "2020-12-01", "Metadata": {}, "Parameters": list(parameters), "Steps": list(steps)}
-    )
+    return json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": list(parameters), "Steps": list(steps)})
 
 
 def processing(
@@ -91,19 +90,36 @@ def processing(
     }
 
 
-def run_pipeline(sagemaker: Any, name: str) -> float:
-    """Start an execution and wait for its end; seconds. Raises where a step did not succeed."""
-    begun = time.perf_counter()
-    execution = sagemaker.start_pipeline_execution(PipelineName=name, ClientRequestToken=uuid.uuid4().hex)
-    arn = execution["PipelineExecutionArn"]
-    while True:
-        status = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
-        seconds = time.perf_counter() - begun
-        if status == "Succeeded":
-            return seconds
-        if status != "Executing" or seconds > _LIMIT_SECONDS:
-            raise RuntimeError(f"the execution is {status} after {seconds:.1f} s: {_reasons(sagemaker, arn)}")
-        time.sleep(_POLL_SECONDS)
+class PipelineRunner:
+    """Starts executions of one pipeline and waits for their ends, without disturbing them much.
+
+    Asking all the time would take from the two cores what is to be measured: so it keeps still for most of the time
+    that the quickest execution has taken until now, and asks every 5 ms from then on.
+    """
+
+    def __init__(self, sagemaker: Any, name: str) -> None:
+        self._sagemaker = sagemaker
+        self._name = name
+        self._quickest = 0.0
+
+    def run(self) -> float:
+        """Seconds from the call to the end as the client sees it. Raises where a step did not succeed."""
+        begun = time.perf_counter()
+        execution = self._sagemaker.start_pipeline_execution(
+            PipelineName=self._name, ClientRequestToken=uuid.uuid4().hex
+        )
+        arn = execution["PipelineExecutionArn"]
+        time.sleep(max(0.0, _QUIET_SHARE * self._quickest - (time.perf_counter() - begun)))
+        while True:
+            answer = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+            status, seconds = answer["PipelineExecutionStatus"], time.perf_counter() - begun
+            if status == "Succeeded":
+                self._quickest = min(seconds, self._quickest or seconds)
+                return seconds
+            if status != "Executing" or seconds > _LIMIT_SECONDS:
+                why = _reasons(self._sagemaker, arn)
+                raise RuntimeError(f"the execution is {status} after {seconds:.1f} s: {why}")
+            time.sleep(_POLL_SECONDS)
 
 
 def _reasons(sagemaker: Any, arn: str) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_aws_probe import Probe
-from bench_measure import OURS, Budget, Options, Result
+from bench_measure import Budget, Options, Result
 from bench_peers import command, http_ok, mlflow_server, moto_server, process, wait_until
+
 from mlparity.stack.listen import free_port
 
 _ROUNDS = 3

@@ -29,7 +29,7 @@ def prepare(source: Path, train: Path, test: Path) -> None:
 
 def fit(train: Path, model: Path) -> None:
     """Fit a forest behind a scaler."""
-    import joblib
+    import joblib  # type: ignore[import-untyped]
     import pandas as pd
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.pipeline import make_pipeline
@@ -42,7 +42,7 @@ def fit(train: Path, model: Path) -> None:
 
 def score(model: Path, test: Path) -> float:
     """The mean squared error."""
-    import joblib
+    import joblib  # type: ignore[import-untyped]
     import pandas as pd
     from sklearn.metrics import mean_squared_error
 
