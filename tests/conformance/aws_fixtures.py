@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
 import uvicorn
 from botocore.config import Config
 
 from mlparity.apis.aws.services import AwsServices
-from mlparity.clock import SystemClock
+from mlparity.apis.aws.targets import PipelineStarter
+from mlparity.clock import Clock, SystemClock
 from mlparity.engine.logs import JobLogStore
+from mlparity.engine.scheduling import TimerService
 from mlparity.ids import SystemIds
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.state import Database
@@ -55,6 +59,7 @@ class Stack:
     services: AwsServices
     logs: JobLogStore
     url: str
+    timers: TimerService
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, *, key: str = "", secret: str = "", token: str | None = None) -> Any:
@@ -78,17 +83,28 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, account_id: str) -> Iterator[Stack]:
-    """Start over ``folder``. Accounts keep tests apart: moto's state belongs to the process."""
+def stack(
+    folder: Path, account_id: str, clock: Clock | None = None, start_pipeline: PipelineStarter | None = None
+) -> Iterator[Stack]:
+    """Start over ``folder``. Accounts keep tests apart: moto's state belongs to the process.
+
+    With a ``clock`` of the test's own the clients sign by it, too.
+    """
     config = ControlPlaneConfig(data_dir=folder, account_id=account_id)
     database = Database.open(config.database_path)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     logs = JobLogStore(folder / "joblogs", clock)
-    services = AwsServices(config, database, clock, SystemIds(), logs)
+    timers = TimerService(clock)
+    services = AwsServices(config, database, clock, SystemIds(), logs, timers=timers, start_pipeline=start_pipeline)
     services.recover()
-    running = Stack(config, services, logs, "")
+    running = Stack(config, services, logs, "", timers)
     try:
-        with served(services) as url:
+        now = _signing_time(clock)
+        with (
+            served(services) as url,
+            mock.patch("botocore.auth.get_current_datetime", now),
+            mock.patch("botocore.crt.auth.get_current_datetime", now),
+        ):
             running.url = url
             yield running
     finally:
@@ -96,3 +112,10 @@ def stack(folder: Path, account_id: str) -> Iterator[Stack]:
         for client in running.clients.values():
             client.close()
         database.close()
+
+
+def _signing_time(clock: Clock) -> Callable[..., datetime]:
+    def now(remove_tzinfo: bool = True) -> datetime:
+        return clock.now().replace(tzinfo=None) if remove_tzinfo else clock.now()
+
+    return now

@@ -43,7 +43,8 @@ def test_the_local_pair_is_a_session_of_the_execution_role(running: Stack) -> No
     assert me["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{running.config.role_name}/mlparity"
     assert me["UserId"] == f"{role['RoleId']}:mlparity"
     assert role["Arn"] == running.config.role_arn
-    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    trusted = role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"]
+    assert {"sagemaker.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"} == set(trusted)
     assert running.services.identity(running.config.access_key_id) == (me["Arn"], me["UserId"])
 
 

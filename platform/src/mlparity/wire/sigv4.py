@@ -148,9 +148,10 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 def canonical_request(request: SignedRequest, signed_headers: Sequence[str], payload: str, *, service: str) -> str:
     """The text whose hash is signed. S3 encodes the path once; every other service encodes it twice."""
-    path = quote(unquote_to_bytes(request.path), safe="/-_.~") or "/"
-    if service != "s3":
-        path = quote(path, safe="/-_.~")
+    if service == "s3":
+        path = quote(unquote_to_bytes(request.path), safe="/-_.~") or "/"
+    else:  # part by part: an ARN in a path has slashes of its own
+        path = quote("/".join(map(_encode, request.path.split("/"))), safe="/-_.~") or "/"
     lines = [f"{name}:{_header_value(request, name)}" for name in signed_headers]
     return "\n".join(
         (request.method, path, _canonical_query(request.query), *lines, "", ";".join(signed_headers), payload)

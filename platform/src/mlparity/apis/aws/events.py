@@ -7,7 +7,6 @@ of SageMaker take this way. https://docs.aws.amazon.com/eventbridge/latest/userg
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +15,14 @@ from typing import Any, Protocol
 from mlparity.apis.aws.event_input import target_input
 from mlparity.apis.aws.event_pattern import InvalidPatternError, matches, read_pattern
 from mlparity.apis.aws.message import AwsError
+from mlparity.apis.aws.targets import EVENTS, Assume, Delivery, check_rule_target
 from mlparity.clock import Clock
 from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
+from mlparity.wire.aws_schedule import ScheduleExpressionError, is_strict_rule_expression, read_expression
 
-_LOG = logging.getLogger(__name__)
 _MOST_HOPS = 5  # from bus to bus
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,35 @@ class Rules(Protocol):
         ...
 
 
-# Delivers (target, text, event) to one kind of target; raises ``MlparityError`` where it cannot.
-Deliver = Callable[[Mapping[str, Any], str, Mapping[str, Any]], None]
+# Makes one delivery; raises ``MlparityError`` where it cannot.
+Deliver = Callable[[Delivery], None]
+# Takes a delivery that failed with an error: for another attempt, or for its dead-letter queue.
+Failed = Callable[[Delivery, MlparityError], None]
 
 
 class EventsService:
     """PutEvents, TestEventPattern, PutRule's check, and the events that AWS services publish themselves."""
 
     def __init__(
-        self, account_id: str, region: str, clock: Clock, ids: IdSource, rules: Rules, deliver: Mapping[str, Deliver]
+        self,
+        account_id: str,
+        region: str,
+        clock: Clock,
+        ids: IdSource,
+        rules: Rules,
+        deliver: Mapping[str, Deliver],
+        failed: Failed,
+        assumed: Assume,
     ) -> None:
-        """``deliver`` is by the service of the target's ARN ("sqs", "logs", "sns", …)."""
+        """``deliver`` is by the service of the target's ARN ("sqs", "logs", "sns", "sagemaker")."""
         self._account_id = account_id
         self._region = region
+        self._failed = failed
+        self._assumed = assumed
         self._clock = clock
         self._ids = ids
         self._rules = rules
-        self._deliver = deliver
+        self._by_service = deliver
 
     def handle(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any] | None:
         """The response; None where the call is moto's to serve. Raises ``AwsError``."""
@@ -68,8 +81,13 @@ class EventsService:
             case "TestEventPattern":
                 return {"Result": _test(params)}
             case "PutRule":
-                if params.get("EventPattern"):
-                    _read(params["EventPattern"])
+                _check_rule(params)
+            case "PutTargets":
+                bus = params.get("EventBusName", "default").rpartition("/")[2]
+                path = params["Rule"] if bus == "default" else f"{bus}/{params['Rule']}"
+                rule_arn = f"arn:aws:events:{region}:{self._account_id}:rule/{path}"
+                for target in params["Targets"]:
+                    check_rule_target(target, rule_arn, self._assumed)
         return None
 
     def publish(self, event: Mapping[str, Any]) -> None:
@@ -132,32 +150,53 @@ class EventsService:
                     self._send(rule, target, envelope, hops)
 
     def _send(self, rule: RuleView, target: Mapping[str, Any], envelope: Mapping[str, Any], hops: int) -> None:
-        arn = target["Arn"]
-        _, _, service, region, _, resource = (arn.split(":", 5) + [""] * 6)[:6]
-        if service == "events" and resource.startswith("event-bus/") and hops < _MOST_HOPS:
-            self._dispatch(envelope, region, resource.removeprefix("event-bus/"), hops + 1)
-            return
-        deliver = self._deliver.get(service)
-        if deliver is None:
-            _LOG.warning("event %s of rule %s not delivered: no target of kind %s here", envelope["id"], rule.name, arn)
-            return
         text = target_input(target, envelope, rule.name, rule.arn)
+        delivery = Delivery(target, text, envelope, rule.arn, EVENTS)
         try:
-            deliver(target, text, envelope)
+            self.deliver(delivery, hops)
         except MlparityError as error:
-            _LOG.warning("event %s of rule %s not delivered to %s: %s", envelope["id"], rule.name, arn, error)
-            self._dead_letter(rule, target, envelope, error)
+            self._failed(delivery, error)
 
-    def _dead_letter(
-        self, rule: RuleView, target: Mapping[str, Any], envelope: Mapping[str, Any], error: MlparityError
-    ) -> None:
-        queue = target.get("DeadLetterConfig", {}).get("Arn")
-        if not queue:
+    def deliver(self, delivery: Delivery, hops: int = 0) -> None:
+        """Make one delivery. Raises ``MlparityError`` where the target does not take it."""
+        arn = str(delivery.target["Arn"])
+        if delivery.service == "events":
+            self._to_bus(delivery, hops)
             return
-        try:
-            self._deliver["sqs"]({"Arn": queue}, json.dumps(envelope), envelope)
-        except MlparityError as second:
-            _LOG.warning("dead letter of rule %s lost: %s, then %s", rule.name, error, second)
+        deliver = self._by_service.get(delivery.service)
+        if deliver is None:
+            raise AwsError("UnsupportedTarget", f"there is no target of the kind of {arn} here")
+        deliver(delivery)
+
+    def _to_bus(self, delivery: Delivery, hops: int) -> None:
+        _, _, _, region, _, resource = str(delivery.target["Arn"]).split(":", 5)
+        bus = resource.removeprefix("event-bus/")
+        if self._rules(region, bus) is None:
+            raise AwsError("ResourceNotFoundException", f"Event bus {bus} does not exist.")
+        parameters = delivery.target.get("EventBridgeParameters")
+        if parameters is not None:  # a schedule's: it puts an event of its own
+            entry = {**parameters, "Detail": delivery.text, "EventBusName": bus}
+            result = self._put_event(entry, region)
+            if "ErrorCode" in result:
+                raise AwsError(result["ErrorCode"], result["ErrorMessage"])
+        elif hops < _MOST_HOPS:
+            self._dispatch(delivery.event, region, bus, hops + 1)
+
+
+def _check_rule(params: Mapping[str, Any]) -> None:
+    if params.get("EventPattern"):
+        _read(params["EventPattern"])
+    expression = params.get("ScheduleExpression")
+    if not expression:
+        return
+    try:
+        read_expression(expression, UTC, _ANY_TIME)
+    except ScheduleExpressionError:
+        known = False
+    else:
+        known = is_strict_rule_expression(expression)
+    if not known:
+        raise AwsError("ValidationException", "Parameter ScheduleExpression is not valid.")
 
 
 def _test(params: Mapping[str, Any]) -> bool:

@@ -57,6 +57,10 @@ class JournaledMoto:
         """The signing names of the services with something to replay."""
         return self._journal.services()
 
+    def is_ready(self, entry: ServiceEntry) -> bool:
+        """Whether the service is loaded and replayed."""
+        return entry.signing_name in self._ready
+
     def ensure(self, entry: ServiceEntry) -> None:
         """Load the service and bring it to where it was. Waits where another thread is at it."""
         if entry.signing_name in self._ready:

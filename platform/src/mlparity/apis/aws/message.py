@@ -116,9 +116,11 @@ class AwsResponse:
         return self.status < 400  # noqa: PLR2004 - HTTP
 
 
-def json_response(request: AwsRequest, document: Mapping[str, Any], request_id: str) -> AwsResponse:
-    """A success in the JSON protocol, in the version that the client spoke."""
-    headers = {"content-type": _json_type(request), "x-amzn-requestid": request_id}
+def json_response(
+    request: AwsRequest, document: Mapping[str, Any], request_id: str, content_type: str = ""
+) -> AwsResponse:
+    """A success in the JSON protocol, in the version that the client spoke, or of the type given."""
+    headers = {"content-type": content_type or _json_type(request), "x-amzn-requestid": request_id}
     return AwsResponse(200, json.dumps(document).encode(), headers)
 
 

@@ -79,22 +79,16 @@ class MotoRuntime:
 
         return backends.get_backend(entry.moto)[self._account_id][region]
 
+    def backends(self, entry: ServiceEntry) -> dict[str, Any]:
+        """Moto's own objects by region: those that were used. Use them inside ``exclusive()``."""
+        from moto import backends
+
+        return dict(backends.get_backend(entry.moto)[self._account_id])
+
     def operations(self, entry: ServiceEntry) -> frozenset[str]:
         """What moto has of the service. Loads it."""
         self.load(entry)
         return self._operations[entry.signing_name]
-
-    def operation_of(self, entry: ServiceEntry, request: AwsRequest) -> str | None:
-        """The operation that a REST request's method and path stand for. Loads the service."""
-        self.load(entry)
-        from moto.core.request import Request
-        from moto.core.routing import NotFound, get_service_router
-
-        try:
-            operation, _ = get_service_router(entry.name).match(Request(self._environ(request)))
-        except (NotFound, NotImplementedError):
-            return None
-        return str(operation.name)
 
     def call(
         self, entry: ServiceEntry, operation: str, request: AwsRequest, *, seed: str = "", at: datetime | None = None

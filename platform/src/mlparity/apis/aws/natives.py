@@ -16,19 +16,28 @@ from mlparity.apis.aws.journaled_moto import JournaledMoto
 from mlparity.apis.aws.logs import LogsService
 from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.moto_runtime import MotoRuntime
+from mlparity.apis.aws.scheduler import SchedulerService
+from mlparity.apis.aws.scheduler_store import SchedulerStore
+from mlparity.apis.aws.schedules import Schedules
+from mlparity.apis.aws.schedules_rules import RuleSchedules, ScheduledRule
 from mlparity.apis.aws.sts import StsService
 from mlparity.apis.aws.table import BY_NAME, ServiceEntry
+from mlparity.apis.aws.targets import EVENTS, SCHEDULER, Delivery, PipelineStarter, Principal, assume
+from mlparity.apis.aws.targets_queue import DeliveryQueue
 from mlparity.clock import Clock
 from mlparity.engine.logs import JobLogs
+from mlparity.engine.scheduling import TimerService
 from mlparity.ids import IdSource
 from mlparity.state import Database
 
 _SESSION = "mlparity"  # the local key pair is this session of the execution role
 _LOST_ROLE_ID = "AROAMLPARITYLOCALROLE"  # where the user has deleted the execution role
 _FULL_ACCESS = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+# Whoever may act as the execution role: with it one role is enough for jobs, rules and schedules.
+_TRUSTED = ["sagemaker.amazonaws.com", EVENTS, SCHEDULER]
 _TRUST = {
     "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": _TRUSTED}, "Action": "sts:AssumeRole"}],
 }
 _IAM = BY_NAME["iam"]
 _EVENTS = BY_NAME["events"]
@@ -39,7 +48,15 @@ class Natives:
     """The native services and the shared journaled moto behind them."""
 
     def __init__(
-        self, config: AwsConfig, database: Database, clock: Clock, ids: IdSource, logs: JobLogs, models: Models
+        self,
+        config: AwsConfig,
+        database: Database,
+        clock: Clock,
+        ids: IdSource,
+        logs: JobLogs,
+        models: Models,
+        timers: TimerService,
+        start_pipeline: PipelineStarter | None,
     ) -> None:
         self._config = config
         journal, runtime = Journal(database), MotoRuntime(config.account_id, clock)
@@ -47,9 +64,26 @@ class Natives:
         self.moto = JournaledMoto(runtime, journal, clock, ids, models.document, first)
         local = (config.access_key_id, config.secret_access_key)
         self.credentials = Credentials(database, clock, ids, local, self._identity, self._user_keys)
-        deliveries = Deliveries(self.moto, clock, ids)
-        targets = {"sqs": deliveries.to_queue, "sns": deliveries.to_topic, "logs": deliveries.to_log_group}
-        self.events = EventsService(config.account_id, config.region, clock, ids, self._rules, targets)
+        deliveries = Deliveries(self.moto, clock, ids, self._assume, start_pipeline)
+        targets = {
+            "sqs": deliveries.to_queue,
+            "sns": deliveries.to_topic,
+            "logs": deliveries.to_log_group,
+            "sagemaker": deliveries.to_pipeline,
+        }
+        queue = DeliveryQueue(database, clock, self._deliver, deliveries.dead_letter, timers.wake)
+        self.events = EventsService(
+            config.account_id, config.region, clock, ids, self._rules, targets, queue.retry_later, self._assume
+        )
+        self.rule_schedules = RuleSchedules(
+            config.account_id, database, clock, queue, self._scheduled_rules, timers.wake
+        )
+        store = SchedulerStore(database, clock)
+        self.schedules = Schedules(config.account_id, store, queue, clock, timers.wake)
+        self._scheduler = SchedulerService(
+            config.account_id, store, clock, self._assume, self.schedules.changed, self.schedules.gone
+        )
+        timers.add(self.schedules, self.rule_schedules, queue)
         self._sts = StsService(config.account_id, self.credentials, self._find_role)
         self._logs = LogsService(logs, config.account_id, config.region)
 
@@ -62,6 +96,8 @@ class Natives:
                 return self._sts.handle(operation, params, caller)
             case "iam":
                 return self._simulate(operation, params)
+            case "scheduler":
+                return self._scheduler.handle(operation, params, region)
             case "events":
                 return self.events.handle(operation, params, region)
             case "logs" if region == self._config.region:
@@ -103,6 +139,12 @@ class Natives:
         role = self._role(arn)
         return None if role is None else (role.id, role.assume_role_policy_document, int(role.max_session_duration))
 
+    def _deliver(self, delivery: Delivery) -> None:
+        self.events.deliver(delivery)
+
+    def _assume(self, role_arn: str, principal: str, source: str) -> Principal:
+        return assume(self._find_role, self._config.account_id, role_arn, principal, source)
+
     def _identity(self) -> tuple[str, str]:
         role = self._role(self._role_arn)
         arn = f"arn:aws:sts::{self._config.account_id}:assumed-role/{self._config.role_name}/{_SESSION}"
@@ -126,9 +168,23 @@ class Natives:
             if found is None:
                 return None
             return [
-                RuleView(
-                    rule.name, rule.arn, rule.event_pattern.get_pattern(), tuple(dict(each) for each in rule.targets)
-                )
+                RuleView(rule.name, rule.arn, rule.event_pattern.get_pattern(), _targets(rule))
                 for rule in found.rules.values()
                 if rule.state != "DISABLED" and rule.event_pattern.get_pattern()
             ]
+
+    def _scheduled_rules(self) -> list[ScheduledRule] | None:
+        """Schedules are on default buses only."""
+        if not self.moto.is_ready(_EVENTS):
+            return None
+        with self.moto.moto.exclusive():
+            return [
+                ScheduledRule(region, rule.name, rule.arn, rule.scheduled_expression, _targets(rule))
+                for region, backend in self.moto.moto.backends(_EVENTS).items()
+                for rule in backend.event_buses["default"].rules.values()
+                if rule.state != "DISABLED" and rule.scheduled_expression
+            ]
+
+
+def _targets(rule: Any) -> tuple[Mapping[str, Any], ...]:
+    return tuple(dict(each) for each in rule.targets)

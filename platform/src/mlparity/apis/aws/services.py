@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from mlparity.apis.aws import guards, queue_polling
+from mlparity.apis.aws import functions, guards, queue_polling
 from mlparity.apis.aws.authentication import authenticate
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials
@@ -17,8 +17,11 @@ from mlparity.apis.aws.message import AwsError, AwsRequest, AwsResponse, error_r
 from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.natives import Natives
 from mlparity.apis.aws.table import BY_SIGNING_NAME, ServiceEntry
+from mlparity.apis.aws.targets import PipelineStarter
 from mlparity.clock import Clock
+from mlparity.engine.functions import FunctionCode
 from mlparity.engine.logs import JobLogs
+from mlparity.engine.scheduling import TimerService
 from mlparity.errors import MlparityError, NotFoundError
 from mlparity.ids import IdSource
 from mlparity.state import Database
@@ -38,12 +41,24 @@ class AwsServices:
     service that it needs.
     """
 
-    def __init__(self, config: AwsConfig, database: Database, clock: Clock, ids: IdSource, logs: JobLogs) -> None:
+    def __init__(
+        self,
+        config: AwsConfig,
+        database: Database,
+        clock: Clock,
+        ids: IdSource,
+        logs: JobLogs,
+        *,
+        timers: TimerService | None = None,
+        start_pipeline: PipelineStarter | None = None,
+    ) -> None:
+        """Schedules, retries and alarms become work of ``timers``; whoever made it starts it after ``recover``."""
         self._clock = clock
         self._ids = ids
         self._region = config.region
         self._models = Models()
-        self._natives = Natives(config, database, clock, ids, logs, self._models)
+        timers = timers or TimerService(clock)
+        self._natives = Natives(config, database, clock, ids, logs, self._models, timers, start_pipeline)
         self._moto = self._natives.moto
         self._limiter = CapacityLimiter(_THREADS)
         self._closing = threading.Event()
@@ -51,6 +66,7 @@ class AwsServices:
     def recover(self) -> None:
         """Read back what must be known before the first request. Fast; the journals are replayed by ``warm``."""
         self._natives.credentials.recover()
+        self._natives.schedules.recover()
         self._moto.forget_old()
 
     def warm(self) -> None:
@@ -59,8 +75,9 @@ class AwsServices:
         for name in sorted(usual | self._moto.journaled_services()):
             if self._closing.is_set():
                 return
-            if name in BY_SIGNING_NAME:
+            if name in BY_SIGNING_NAME and BY_SIGNING_NAME[name].moto:
                 self._moto.ensure(BY_SIGNING_NAME[name])
+        self._natives.rule_schedules.recover()
 
     def close(self) -> None:
         """End the long polls that are under way."""
@@ -83,6 +100,14 @@ class AwsServices:
         ``event`` has source, detail-type and detail, and may have resources, time (``datetime``) and id.
         """
         self._natives.events.publish(event)
+
+    def send_message(self, queue_url: str, body: str) -> None:
+        """Send a text to an SQS queue. Raises ``AwsError``."""
+        self._moto.ask("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": body}, self._region)
+
+    def function(self, arn: str) -> FunctionCode:
+        """A Lambda function that somebody has created here. Raises ``NotFoundError``, which tells how to."""
+        return functions.function(self._moto, arn)
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -146,12 +171,15 @@ class AwsServices:
             return self._models.render(entry, operation, answer, request, request_id)
         if (entry.name, operation) == ("sqs", "ReceiveMessage"):
             return queue_polling.receive(self._moto, entry, request, self._clock, self._closing)
-        return self._moto.call(entry, operation, request)
+        response = self._moto.call(entry, operation, request)
+        if response.ok and entry.name == "events":
+            self._natives.rule_schedules.changed(operation, params, request.region)
+        return response
 
     def _operation(self, entry: ServiceEntry, request: AwsRequest) -> str:
         operation = request.rpc_operation()
         if operation is None and self._models.is_rest(entry):
-            operation = self._moto.moto.operation_of(entry, request)
+            operation = self._models.rest_operation(entry, request)
         if operation is None or operation not in self._models.of(entry).operations:
             raise unknown_operation(request, operation, f"is not an operation of {entry.name}")
         return operation

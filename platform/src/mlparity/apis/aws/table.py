@@ -91,9 +91,22 @@ SERVICES: tuple[ServiceEntry, ...] = (
         moto="events",
         native=frozenset({"PutEvents", "TestEventPattern"}),
         refused=dict.fromkeys(("CreateArchive", "UpdateArchive", "StartReplay", "CancelReplay"), _NO_ARCHIVE),
-        note="targets: SQS queues, SNS topics, log groups, event buses; schedules of rules are kept, not fired",
+        note="targets: SageMaker pipelines, SQS queues, SNS topics, log groups, event buses; rules with schedules fire",
     ),
-    ServiceEntry("scheduler", "scheduler", _JOURNALED, moto="scheduler", note="schedules are kept, not fired"),
+    ServiceEntry(
+        "scheduler",
+        "scheduler",
+        "native",
+        native=frozenset(
+            {
+                "CreateSchedule", "CreateScheduleGroup", "DeleteSchedule", "DeleteScheduleGroup", "GetSchedule",
+                "GetScheduleGroup", "ListScheduleGroups", "ListSchedules", "ListTagsForResource", "TagResource",
+                "UntagResource", "UpdateSchedule",
+            }
+        ),
+        note="schedules fire: SageMaker pipelines, SQS queues, SNS topics, event buses; times that pass while the "
+        "stack is down are not made up for",
+    ),
     ServiceEntry(
         "cloudwatch",
         "monitoring",
@@ -125,6 +138,23 @@ SERVICES: tuple[ServiceEntry, ...] = (
         ),
         invalid="",
         note="queues survive a restart, messages do not",
+    ),
+    ServiceEntry(
+        "lambda",
+        "lambda",
+        _JOURNALED,
+        moto="awslambda",
+        only=frozenset(
+            {
+                "AddPermission", "CreateAlias", "CreateFunction", "DeleteAlias", "DeleteFunction", "GetAlias",
+                "GetFunction", "GetFunctionConfiguration", "GetPolicy", "ListAliases", "ListFunctions", "ListTags",
+                "ListVersionsByFunction", "PublishVersion", "RemovePermission", "TagResource", "UntagResource",
+                "UpdateAlias", "UpdateFunctionCode", "UpdateFunctionConfiguration",
+            }
+        ),
+        requires=("iam", "logs"),
+        invalid="InvalidParameterValueException",
+        note="functions of Python runtimes, with their code in the request; Lambda steps of pipelines run them",
     ),
     ServiceEntry(
         "sns",
