@@ -298,9 +298,55 @@ def upgrade() -> None:
     with op.batch_alter_table('metric_series', schema=None) as batch_op:
         batch_op.create_index('ix_metric_series_name', ['region', 'namespace', 'name', 'id'], unique=False)
 
+    op.create_table('lineage_edges',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('source', sa.String(length=256), nullable=False),
+    sa.Column('target', sa.String(length=256), nullable=False),
+    sa.Column('kind', sa.String(length=32), nullable=False),
+    sa.Column('source_kind', sa.String(length=256), nullable=False),
+    sa.Column('target_kind', sa.String(length=256), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_lineage_edges'))
+    )
+    with op.batch_alter_table('lineage_edges', schema=None) as batch_op:
+        batch_op.create_index('ix_lineage_edges_target', ['api', 'target'], unique=False)
+        batch_op.create_index('uq_lineage_edges_ends', ['api', 'source', 'target', 'kind'], unique=True)
+
+    op.create_table('lineage_entities',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('id', sa.String(length=256), nullable=False),
+    sa.Column('family', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=256), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('source_uri', sa.Text(), nullable=False),
+    sa.Column('is_open', sa.Boolean(), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('api', 'id', name=op.f('pk_lineage_entities'))
+    )
+    with op.batch_alter_table('lineage_entities', schema=None) as batch_op:
+        batch_op.create_index('ix_lineage_entities_created', ['api', 'family', 'created_at'], unique=False)
+        batch_op.create_index('ix_lineage_entities_open', ['api', 'is_open'], unique=False)
+        batch_op.create_index('ix_lineage_entities_source', ['api', 'source_uri'], unique=False)
+
+
 
 def downgrade() -> None:
     """Revert."""
+    with op.batch_alter_table('lineage_entities', schema=None) as batch_op:
+        batch_op.drop_index('ix_lineage_entities_source')
+        batch_op.drop_index('ix_lineage_entities_open')
+        batch_op.drop_index('ix_lineage_entities_created')
+
+    op.drop_table('lineage_entities')
+    with op.batch_alter_table('lineage_edges', schema=None) as batch_op:
+        batch_op.drop_index('uq_lineage_edges_ends')
+        batch_op.drop_index('ix_lineage_edges_target')
+
+    op.drop_table('lineage_edges')
     with op.batch_alter_table('metric_series', schema=None) as batch_op:
         batch_op.drop_index('ix_metric_series_name')
 

@@ -1,0 +1,328 @@
+"""The lineage graph in the database: entities, and directed edges from what came before to what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mlparity.clock import Clock
+from mlparity.errors import ConflictError, NotFoundError
+from mlparity.state.database import Database
+from mlparity.state.paging import Page, PageRequest, fetch_page
+from mlparity.state.schema.lineage import lineage_edges, lineage_entities
+
+_BATCH = 500  # SQLite's limit of variables in one statement is far above
+
+
+@dataclass(frozen=True)
+class NewEntity:
+    """An entity to store. ``family`` is its sort ("Artifact"), ``kind`` its type ("DataSet").
+
+    ``is_open``: it stands for work that has not ended; ``LineageRepository.open`` finds it after a crash.
+    """
+
+    id: str
+    family: str
+    kind: str
+    name: str
+    source_uri: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity as the database knows it."""
+
+    api: str
+    id: str
+    family: str
+    kind: str
+    name: str
+    source_uri: str
+    is_open: bool
+    body: Mapping[str, Any]
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class NewEdge:
+    """An edge to store, between entities that exist."""
+
+    source: str
+    target: str
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge as the database knows it."""
+
+    sequence: int
+    api: str
+    source: str
+    target: str
+    kind: str
+    source_kind: str
+    target_kind: str
+    body: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class EntityFilter:
+    """Which entities to list. None means any."""
+
+    family: str
+    kind: str | None = None
+    source_uri: str | None = None
+    ids: Collection[str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EdgeFilter:
+    """Which edges to list: of these kinds, and between such ends. None means any."""
+
+    kinds: Collection[str]
+    source: str | None = None
+    target: str | None = None
+    source_kind: str | None = None
+    target_kind: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+class LineageRepository:
+    """The graph of one vendor API."""
+
+    def __init__(self, database: Database, clock: Clock, api: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._api = api
+
+    def create(self, new: NewEntity) -> Entity:
+        """Store an entity. Raises ``ConflictError`` where its id is taken."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(lineage_entities.insert().values(**self._row(new)))
+        except IntegrityError as error:
+            raise ConflictError(f"{new.family} {new.name} exists already", "its id is taken") from error
+        return self.get(new.id)
+
+    def get(self, entity_id: str) -> Entity:
+        """The entity. Raises ``NotFoundError``."""
+        with self._database.read() as connection:
+            row = connection.execute(select(lineage_entities).where(*self._key(entity_id))).one_or_none()
+        if row is None:
+            raise NotFoundError(f"{entity_id} does not exist")
+        return _entity(row)
+
+    def get_all(self, entity_ids: Collection[str]) -> dict[str, Entity]:
+        """Those of the entities that exist, by id."""
+        found: dict[str, Entity] = {}
+        wanted = list(entity_ids)
+        with self._database.read() as connection:
+            for begin in range(0, len(wanted), _BATCH):
+                ids = wanted[begin : begin + _BATCH]
+                query = select(lineage_entities).where(
+                    lineage_entities.c.api == self._api, lineage_entities.c.id.in_(ids)
+                )
+                found.update((row.id, _entity(row)) for row in connection.execute(query))
+        return found
+
+    def replace(self, entity_id: str, body: Mapping[str, Any], *, name: str | None = None) -> Entity:
+        """Give the entity another body. Raises ``NotFoundError``."""
+        values: dict[str, Any] = {"body": dict(body), "modified_at": self._clock.now()}
+        if name is not None:
+            values["name"] = name
+        with self._database.write() as connection:
+            changed = connection.execute(update(lineage_entities).where(*self._key(entity_id)).values(**values))
+            if changed.rowcount == 0:
+                raise NotFoundError(f"{entity_id} does not exist")
+        return self.get(entity_id)
+
+    def delete(self, entity_id: str) -> None:
+        """Remove an entity that nothing is connected with. Raises ``NotFoundError`` or ``ConflictError``."""
+        ends = (lineage_edges.c.source == entity_id) | (lineage_edges.c.target == entity_id)
+        with self._database.write() as connection:
+            held = select(lineage_edges.c.sequence).where(lineage_edges.c.api == self._api, ends).limit(1)
+            if connection.execute(held).first() is not None:
+                raise ConflictError(f"{entity_id} cannot be removed", "it has associations")
+            if connection.execute(delete(lineage_entities).where(*self._key(entity_id))).rowcount == 0:
+                raise NotFoundError(f"{entity_id} does not exist")
+
+    def list(self, wanted: EntityFilter, page: PageRequest) -> Page[Entity]:
+        """One page. ``page.sort_by`` is "name", "created_at" or "modified_at"."""
+        table = lineage_entities.c
+        query = select(lineage_entities).where(table.api == self._api, table.family == wanted.family)
+        bounds: list[ColumnElement[bool] | None] = [
+            table.kind == wanted.kind if wanted.kind is not None else None,
+            table.source_uri == wanted.source_uri if wanted.source_uri is not None else None,
+            table.id.in_(list(wanted.ids)) if wanted.ids is not None else None,
+            table.created_at > wanted.created_after if wanted.created_after else None,
+            table.created_at < wanted.created_before if wanted.created_before else None,
+        ]
+        query = query.where(*[bound for bound in bounds if bound is not None])
+        with self._database.read() as connection:
+            return fetch_page(connection, query, table[page.sort_by], table.id, page).map(_entity)
+
+    def open(self) -> Sequence[Entity]:
+        """Every entity whose work had not ended when it was recorded."""
+        query = select(lineage_entities).where(
+            lineage_entities.c.api == self._api, lineage_entities.c.is_open.is_(True)
+        )
+        with self._database.read() as connection:
+            return [_entity(row) for row in connection.execute(query)]
+
+    def of_source(self, source_uri: str) -> Sequence[Entity]:
+        """The entities that stand for a thing, oldest first."""
+        query = (
+            select(lineage_entities)
+            .where(lineage_entities.c.api == self._api, lineage_entities.c.source_uri == source_uri)
+            .order_by(lineage_entities.c.created_at, lineage_entities.c.id)
+        )
+        with self._database.read() as connection:
+            return [_entity(row) for row in connection.execute(query)]
+
+    def record(self, entities: Iterable[NewEntity], edges: Iterable[NewEdge], *, refresh: Collection[str] = ()) -> None:
+        """Store what is not there yet, all or nothing; entities named in ``refresh`` get the new body over theirs.
+
+        Doing it twice changes nothing. A body's members that are mappings are merged, not replaced.
+        """
+        with self._database.write() as connection:
+            for new in entities:
+                self._ensure(connection, new, refresh=new.id in refresh)
+            for edge in edges:
+                self._connect(connection, edge)
+
+    def connect(self, edge: NewEdge) -> None:
+        """Store an edge. Raises ``NotFoundError`` for an end, ``ConflictError`` where the ends are connected so."""
+        with self._database.write() as connection:
+            if not self._connect(connection, edge):
+                raise ConflictError(f"{edge.source} and {edge.target} are associated already")
+
+    def disconnect(self, source: str, target: str, kinds: Collection[str]) -> None:
+        """Remove the edges of these kinds between two entities. Raises ``NotFoundError`` where there is none."""
+        where = (*self._ends(source, target), lineage_edges.c.kind.in_(list(kinds)))
+        with self._database.write() as connection:
+            if connection.execute(delete(lineage_edges).where(*where)).rowcount == 0:
+                raise NotFoundError(f"{source} and {target} are not associated")
+
+    def list_edges(self, wanted: EdgeFilter, page: PageRequest) -> Page[Edge]:
+        """One page. ``page.sort_by`` is a column: "source", "target", "source_kind", "target_kind" or "created_at"."""
+        table = lineage_edges.c
+        query = select(lineage_edges).where(table.api == self._api, table.kind.in_(list(wanted.kinds)))
+        for column in ("source", "target", "source_kind", "target_kind"):
+            value = getattr(wanted, column)
+            if value is not None:
+                query = query.where(table[column] == value)
+        if wanted.created_after:
+            query = query.where(table.created_at > wanted.created_after)
+        if wanted.created_before:
+            query = query.where(table.created_at < wanted.created_before)
+        with self._database.read() as connection:
+            return fetch_page(connection, query, table[page.sort_by], table.sequence, page).map(_edge)
+
+    def edges_of(self, entity_ids: Collection[str], kinds: Collection[str], *, outgoing: bool) -> Sequence[Edge]:
+        """The edges that leave (or reach) any of the entities, oldest first."""
+        end = lineage_edges.c.source if outgoing else lineage_edges.c.target
+        wanted = list(entity_ids)
+        found: list[Edge] = []
+        with self._database.read() as connection:
+            for begin in range(0, len(wanted), _BATCH):
+                query = select(lineage_edges).where(
+                    lineage_edges.c.api == self._api,
+                    lineage_edges.c.kind.in_(list(kinds)),
+                    end.in_(wanted[begin : begin + _BATCH]),
+                )
+                found += [_edge(row) for row in connection.execute(query)]
+        return sorted(found, key=lambda edge: edge.sequence)
+
+    def _ensure(self, connection: Connection, new: NewEntity, *, refresh: bool) -> None:
+        row = connection.execute(select(lineage_entities).where(*self._key(new.id))).one_or_none()
+        if row is None:
+            connection.execute(lineage_entities.insert().values(**self._row(new)))
+        elif refresh:
+            body = _merged(row.body, new.body)
+            connection.execute(
+                update(lineage_entities)
+                .where(*self._key(new.id))
+                .values(body=body, is_open=new.is_open, modified_at=self._clock.now())
+            )
+
+    def _connect(self, connection: Connection, edge: NewEdge) -> bool:
+        present = select(lineage_edges.c.sequence).where(
+            *self._ends(edge.source, edge.target), lineage_edges.c.kind == edge.kind
+        )
+        if connection.execute(present).first() is not None:
+            return False
+        kinds = [self._kind(connection, end) for end in (edge.source, edge.target)]
+        connection.execute(
+            lineage_edges.insert().values(
+                api=self._api,
+                source=edge.source,
+                target=edge.target,
+                kind=edge.kind,
+                source_kind=kinds[0],
+                target_kind=kinds[1],
+                body=dict(edge.body),
+                created_at=self._clock.now(),
+            )
+        )
+        return True
+
+    def _kind(self, connection: Connection, entity_id: str) -> str:
+        kind = connection.execute(select(lineage_entities.c.kind).where(*self._key(entity_id))).scalar_one_or_none()
+        if kind is None:
+            raise NotFoundError(f"{entity_id} does not exist")
+        return str(kind)
+
+    def _row(self, new: NewEntity) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            "api": self._api,
+            "id": new.id,
+            "family": new.family,
+            "kind": new.kind,
+            "name": new.name,
+            "source_uri": new.source_uri,
+            "is_open": new.is_open,
+            "body": dict(new.body),
+            "created_at": now,
+            "modified_at": now,
+        }
+
+    def _key(self, entity_id: str) -> tuple[Any, ...]:
+        return lineage_entities.c.api == self._api, lineage_entities.c.id == entity_id
+
+    def _ends(self, source: str, target: str) -> tuple[Any, ...]:
+        return (
+            lineage_edges.c.api == self._api,
+            lineage_edges.c.source == source,
+            lineage_edges.c.target == target,
+        )
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+        merged[key] = {**old[key], **value} if both else value
+    return merged
+
+
+def _entity(row: Row[Any]) -> Entity:
+    return Entity(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def _edge(row: Row[Any]) -> Edge:
+    return Edge(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
