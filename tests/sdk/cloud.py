@@ -52,6 +52,7 @@ class Cloud:
     s3: Any
     logs: Any
     session: Any  # sagemaker.core.helper.session_helper.Session
+    pipelines: Any  # sagemaker.core.workflow.pipeline_context.PipelineSession
     role: str
     bucket: str
     tracking_uri: str

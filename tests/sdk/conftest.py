@@ -42,6 +42,7 @@ def cloud(stack: RunningStack) -> Iterator[Cloud]:
     with stack.environment_applied():
         _import_sdk()
         from sagemaker.core.helper.session_helper import Session
+        from sagemaker.core.workflow.pipeline_context import PipelineSession
 
         boto = boto3.Session(region_name=REGION)
         session = Session(boto_session=boto, default_bucket=stack.config.default_bucket)
@@ -50,6 +51,7 @@ def cloud(stack: RunningStack) -> Iterator[Cloud]:
             s3=boto.client("s3"),
             logs=boto.client("logs"),
             session=session,
+            pipelines=PipelineSession(boto_session=boto, default_bucket=stack.config.default_bucket),
             role=stack.config.role_arn,
             bucket=stack.config.default_bucket,
             tracking_uri=stack.config.mlflow_url,

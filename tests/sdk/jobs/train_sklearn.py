@@ -29,7 +29,7 @@ def main() -> None:
     model_dir = Path(os.environ["SM_MODEL_DIR"])
     joblib.dump(model, model_dir / "model.joblib")
     seen = {
-        "environment": {name: value for name, value in os.environ.items()},
+        "environment": dict(os.environ),
         "unknown": unknown,
         "cwd": str(Path.cwd()),
         "code": sorted(path.name for path in Path.cwd().iterdir()),
