@@ -27,6 +27,7 @@ ProfileName = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AwsPort = Annotated[int | None, typer.Option("--aws-port", metavar="PORT", help="Port of the AWS APIs.")]
 MlflowPort = Annotated[int | None, typer.Option("--mlflow-port", metavar="PORT", help="Port of MLflow.")]
+GatewayPort = Annotated[int | None, typer.Option("--gateway-port", metavar="PORT", help="Port of the gateway.")]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The region that clients see.")]
 
 
@@ -45,12 +46,13 @@ def common(
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913 - one parameter a flag
     context: typer.Context,
     profile: ProfileName = None,
     data_dir: DataDir = None,
     aws_port: AwsPort = None,
     mlflow_port: MlflowPort = None,
+    gateway_port: GatewayPort = None,
     region: Region = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops the stack.")] = False,
     json: Json = False,
@@ -62,7 +64,8 @@ def up(
     from mlparity.cli.choice import Choice
     from mlparity.cli.up import up as run
 
-    flags = {"roles.aws_api.port": aws_port, "roles.tracking.port": mlflow_port, "roles.aws_api.region": region}
+    ports = {"roles.aws_api.port": aws_port, "roles.tracking.port": mlflow_port, "gateway.port": gateway_port}
+    flags = {**ports, "roles.aws_api.region": region}
     run(Choice(profile, data_dir or context.obj, flags), foreground=foreground, as_json=json)
 
 
@@ -102,6 +105,28 @@ def env(
     from mlparity.cli.env import env as run
 
     run(Choice(profile, data_dir or context.obj), shell)
+
+
+@app.command(name="exec", context_settings={"allow_interspersed_args": False})
+def exec_(
+    context: typer.Context,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD ARGS", help="The command.")] = None,
+    profile: ProfileName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run any command, unchanged, against the profile.
+
+    The clouds' own hosts are answered on this machine and every other host is refused. A local profile is brought up
+    first. Exit code and signals are the command's.
+    """
+    if not command:
+        raise typer.BadParameter(
+            "there is no command to run\n  why: it stands after --, as in `mlparity exec -- python x.py`"
+        )
+    from mlparity.cli.choice import Choice
+    from mlparity.cli.exec import exec_command
+
+    raise typer.Exit(exec_command(Choice(profile, data_dir or context.obj), command))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -50,6 +50,7 @@ def _checks(profile: Profile, *, online: bool) -> Iterator[Check]:
     yield _disk(profile)
     if profile.local:
         yield from _ports(profile)
+        yield _gateway(profile)
         yield _sandbox()
         yield _docker()
     else:
@@ -91,7 +92,10 @@ def _ports(profile: Profile) -> Iterator[Check]:
         record = None
     config = control_plane_config(profile)
     for port, part, ways in ports(config):
-        if record is not None and any(child.url.endswith(f":{port}") for child in record.children):
+        if record is not None and (
+            port == record.settings.get("gateway_port")
+            or any(child.url.endswith(f":{port}") for child in record.children)
+        ):
             yield Check("port", True, f"{port} is used by the stack that is up")
             continue
         try:
@@ -100,6 +104,20 @@ def _ports(profile: Profile) -> Iterator[Check]:
             yield Check("port", False, f"{error.what}: {error.why}", error.hint)
         else:
             yield Check("port", True, f"{port} is free for {part}")
+
+
+def _gateway(profile: Profile) -> Check:
+    """Whether the local certificate authority is there, and private."""
+    from mlparity.stack.gateway import authority_files
+
+    files = authority_files(control_plane_config(profile))
+    if profile.gateway is None:
+        return Check("gateway", None, "the profile has none", "`mlparity exec` needs one: set MLPARITY_GATEWAY_PORT")
+    if not files.key.exists():
+        return Check("gateway", True, "its certificate authority is made by the first `mlparity up`")
+    if files.key.stat().st_mode & 0o077:
+        return Check("gateway", False, f"others may read {files.key}", f"chmod 600 {files.key}")
+    return Check("gateway", True, f"its certificate authority is {files.certificate}")
 
 
 def _sandbox() -> Check:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
-from mlparity.stack.health import PartStatus, part_statuses, running_jobs
+from mlparity.stack.health import PartStatus, gateway_answers, gateway_url, part_statuses, running_jobs
 from mlparity.stack.running import running_stack_record
 
 
@@ -22,7 +22,9 @@ def status(choice: Choice, *, as_json: bool) -> int:
         return 1
     parts = part_statuses(record)
     jobs = running_jobs(record)
-    healthy = all(part.healthy for part in parts)
+    gateway = gateway_url(record)
+    gateway_healthy = bool(gateway) and gateway_answers(record)
+    healthy = all(part.healthy for part in parts) and (gateway_healthy or not gateway)
     if as_json:
         output.as_json(
             {
@@ -31,12 +33,16 @@ def status(choice: Choice, *, as_json: bool) -> int:
                 "profile": record.profile,
                 "data_dir": str(folder.path),
                 "running_jobs": jobs,
+                "gateway": {"url": gateway, "healthy": gateway_healthy} if gateway else None,
                 "parts": [asdict(part) for part in parts],
             }
         )
         return 0 if healthy else 1
     output.line(f"{record.profile}, mlparity {record.version}, data folder {folder.path}")
     output.table(("part", "state", "pid", "memory", "up", "restarts", "url"), [_row(part) for part in parts])
+    if gateway:
+        state = "healthy" if gateway_healthy else "does not answer"
+        output.line(f"gateway: {state}, {gateway} (in the control plane), for `mlparity exec -- CMD`")
     total = sum(part.memory_bytes for part in parts)
     shown = "unknown (the control plane does not answer)" if jobs is None else str(jobs)
     output.line(f"running jobs: {shown}; memory of all parts: {_megabytes(total)}")

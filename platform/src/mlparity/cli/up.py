@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
 from mlparity.profiles.environment import write_client_files
+from mlparity.stack.health import gateway_url
 from mlparity.stack.packages import extras_of, require_extras
 from mlparity.stack.resolve import control_plane_config
 from mlparity.stack.spec import StackSpec
@@ -64,6 +65,9 @@ def _print_endpoints(started: Started, profile: Profile) -> None:
     for child in started.record.children:
         label, what = _WHAT[child.name]
         output.line(f"  {label.ljust(9)} {child.url}  {what}")
+    gateway = gateway_url(started.record)
+    if gateway:
+        output.line(f"  {'Gateway'.ljust(9)} {gateway}  the clouds' own hosts, for: mlparity exec -- CMD")
     output.line(f"  {'Data'.ljust(9)} {profile.data_dir}")
     output.line('Point your SDKs at it with: eval "$(mlparity env)"')
 
@@ -76,8 +80,13 @@ def _document(started: Started) -> dict[str, Any]:
         "started_by_this_call": started.by_this_call,
         "seconds": round(started.seconds, 3),
         "data_dir": record.settings["data_dir"],
-        "endpoints": {child.name: child.url for child in record.children},
+        "endpoints": {child.name: child.url for child in record.children} | _gateway(record),
     }
+
+
+def _gateway(record: StackRecord) -> dict[str, str]:
+    url = gateway_url(record)
+    return {"gateway": url} if url else {}
 
 
 def _stay(process: subprocess.Popen[bytes]) -> None:

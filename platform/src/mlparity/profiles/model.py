@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -90,6 +91,12 @@ class Engine(_Frozen):
     exact_runtimes: bool = False
 
 
+class Gateway(_Frozen):
+    """The proxy of zero-change mode (`mlparity exec`): answers for the clouds' own hosts, refuses every other."""
+
+    port: Port = 4572
+
+
 class Roles(_Frozen):
     """Which provider fills each role."""
 
@@ -108,6 +115,7 @@ class Profile(_Frozen):
     data_dir: Path
     roles: Roles
     engine: Engine = Engine()
+    gateway: Gateway | None = None  # a local profile's
 
     @property
     def local(self) -> bool:
@@ -130,7 +138,18 @@ class Profile(_Frozen):
                 raise ValueError(
                     f"roles.{role}.provider is {provider}; a {self.kind} profile allows {' or '.join(providers)}"
                 )
-        aws, tracking = self.roles.aws_api, self.roles.tracking
-        if isinstance(aws, LocalAws) and isinstance(tracking, LocalTracking) and aws.port == tracking.port:
-            raise ValueError(f"roles.aws_api.port and roles.tracking.port are both {aws.port}")
+        if self.gateway and not self.local:
+            raise ValueError("a cloud profile has no gateway")
+        self._check_ports()
         return self
+
+    def _check_ports(self) -> None:
+        aws, tracking = self.roles.aws_api, self.roles.tracking
+        ports = {
+            "roles.aws_api.port": aws.port if isinstance(aws, LocalAws) else 0,
+            "roles.tracking.port": tracking.port if isinstance(tracking, LocalTracking) else 0,
+            "gateway.port": self.gateway.port if self.gateway else 0,
+        }
+        for (one, port), (other, same) in combinations(ports.items(), 2):
+            if port and port == same:
+                raise ValueError(f"{one} and {other} are both {port}")

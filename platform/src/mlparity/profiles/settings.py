@@ -23,6 +23,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.exact_runtimes", ("MLPARITY_EXACT_RUNTIMES",), only="local"),
     Setting("roles.aws_api.port", ("MLPARITY_AWS_PORT",), "--aws-port", only="local"),
     Setting("roles.tracking.port", ("MLPARITY_MLFLOW_PORT",), "--mlflow-port", only="local"),
+    Setting("gateway.port", ("MLPARITY_GATEWAY_PORT",), "--gateway-port", only="local"),
     Setting("roles.aws_api.region", ("MLPARITY_REGION",), "--region", only="local"),
     Setting("roles.aws_api.account_id", ("MLPARITY_ACCOUNT_ID",), only="local"),
     Setting("roles.aws_api.secret_access_key", (), only="local", secret=True),

@@ -29,7 +29,7 @@ class ChildSpec:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    inherited_fd: int  # the listening socket
+    inherited_fds: tuple[int, ...]  # the listening sockets
     log_path: Path
     url: str
     health_url: str
@@ -82,7 +82,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=(ready, self.spec.inherited_fd),
+            pass_fds=(ready, *self.spec.inherited_fds),
             start_new_session=True,
             preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - the supervisor has one thread
         )

@@ -36,31 +36,49 @@ def ports(config: ControlPlaneConfig) -> list[tuple[int, str, str]]:
     found = [(config.aws_port, "the AWS APIs", how_to_set("roles.aws_api.port", "local"))]
     if config.mlflow_port:
         found.append((config.mlflow_port, "MLflow", how_to_set("roles.tracking.port", "local")))
+    if config.gateway_port:
+        found.append((config.gateway_port, "the gateway", how_to_set("gateway.port", "local")))
     return found
 
 
 def child_specs(spec: StackSpec, folder: DataFolder) -> list[ChildSpec]:
     """Bind the ports and say what to start. Raises ``PortInUseError``."""
     config = spec.config
-    specs = []
-    for port, part, ways in ports(config):
-        is_mlflow = port == config.mlflow_port
-        name = "mlflow" if is_mlflow else "control-plane"
-        url = config.mlflow_url if is_mlflow else config.aws_url
-        fd = listen(port, part, ways).detach()
-        module = "mlparity.stack.serve_mlflow" if is_mlflow else "mlparity.stack.serve"
+    bound = {port: listen(port, part, ways).detach() for port, part, ways in ports(config)}
+    fds = [bound[config.aws_port]]
+    options = ["--fd", str(fds[0])]
+    if config.gateway_port:  # the same process listens there
+        fds.append(bound[config.gateway_port])
+        options += ["--gateway-fd", str(fds[1])]
+    specs = [
+        ChildSpec(
+            name="control-plane",
+            command=_command("mlparity.stack.serve", folder, options),
+            environment=_environment(config),
+            inherited_fds=tuple(fds),
+            log_path=folder.rotate_log("control-plane"),
+            url=config.aws_url,
+            health_url=f"{config.aws_url}/_mlparity/health",
+        )
+    ]
+    if config.mlflow_port:
+        fd = bound[config.mlflow_port]
         specs.append(
             ChildSpec(
-                name=name,
-                command=(sys.executable, "-m", module, "--spec", str(folder.spec_path), "--fd", str(fd)),
-                environment=_mlflow_environment(config) if is_mlflow else _environment(config),
-                inherited_fd=fd,
-                log_path=folder.rotate_log(name),
-                url=url,
-                health_url=f"{url}/health" if is_mlflow else f"{url}/_mlparity/health",
+                name="mlflow",
+                command=_command("mlparity.stack.serve_mlflow", folder, ["--fd", str(fd)]),
+                environment=_mlflow_environment(config),
+                inherited_fds=(fd,),
+                log_path=folder.rotate_log("mlflow"),
+                url=config.mlflow_url,
+                health_url=f"{config.mlflow_url}/health",
             )
         )
     return specs
+
+
+def _command(module: str, folder: DataFolder, options: list[str]) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, "--spec", str(folder.spec_path), *options)
 
 
 def _environment(config: ControlPlaneConfig) -> dict[str, str]:

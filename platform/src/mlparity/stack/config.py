@@ -18,6 +18,7 @@ class ControlPlaneConfig:
     profile: str = "embedded"
     aws_port: int = 4570  # the one AWS endpoint: SageMaker, S3, STS, IAM, Logs, EventBridge, ...
     mlflow_port: int = 4571  # 0: the profile has no tracking server
+    gateway_port: int = 0  # the proxy of zero-change mode, 4572 in the profile; 0: the profile has none
     region: str = "us-east-1"
     account_id: str = "123456789012"
     role_name: str = "MlparitySageMakerRole"
@@ -35,6 +36,16 @@ class ControlPlaneConfig:
     def mlflow_url(self) -> str:
         """The tracking server; "" where there is none."""
         return f"http://{LOOPBACK}:{self.mlflow_port}" if self.mlflow_port else ""
+
+    @property
+    def gateway_url(self) -> str:
+        """The proxy of zero-change mode; "" where there is none."""
+        return f"http://{LOOPBACK}:{self.gateway_port}" if self.gateway_port else ""
+
+    @property
+    def gateway_dir(self) -> Path:
+        """The local certificate authority."""
+        return self.data_dir / "gateway"
 
     @property
     def mlflow_bucket(self) -> str:

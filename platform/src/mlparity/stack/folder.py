@@ -18,6 +18,7 @@ _ELSEWHERE = "choose another folder with --data-dir or MLPARITY_DATA_DIR"
 _KEPT_LOGS = 3
 _OURS = frozenset(
     {
+        "gateway",
         "stack",
         "logs",
         "state",

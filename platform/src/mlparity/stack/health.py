@@ -83,6 +83,17 @@ def part_statuses(record: StackRecord) -> tuple[PartStatus, ...]:
     )
 
 
+def gateway_url(record: StackRecord) -> str:
+    """Where the proxy of zero-change mode listens; "" where the stack has none."""
+    port = record.settings.get("gateway_port", 0)
+    return f"http://127.0.0.1:{port}" if port else ""
+
+
+def gateway_answers(record: StackRecord) -> bool:
+    """Whether it does. It is a part of the control plane's process."""
+    return answers(f"{gateway_url(record)}/_mlparity/health")
+
+
 def running_jobs(record: StackRecord) -> int | None:
     """How many jobs run, as the control plane says; None where it does not answer."""
     urls = [child.url for child in record.children if child.name == "control-plane"]

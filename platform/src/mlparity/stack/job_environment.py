@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from mlparity.profiles.zero_change import certificate_variables, proxy_variables
 from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.gateway import authority_files
+
+# The local authority's certificate as jobs see it: the data folder is hidden from them.
+CERTIFICATE_IN_JOBS = "/opt/mlparity/ca.pem"
 
 
 def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
@@ -22,4 +29,11 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
     }
     if config.mlflow_url:
         values["MLFLOW_TRACKING_URI"] = config.mlflow_url
+    if config.gateway_port:  # hosts that a job's code has hard-coded are caught, as in `mlparity exec`
+        values |= proxy_variables(config.gateway_url) | certificate_variables(CERTIFICATE_IN_JOBS)
     return values
+
+
+def job_files(config: ControlPlaneConfig) -> dict[str, Path]:
+    """Path in every job -> file on the host, read-only."""
+    return {CERTIFICATE_IN_JOBS: authority_files(config).certificate} if config.gateway_port else {}

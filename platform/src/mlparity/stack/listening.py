@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from mlparity.stack.child import READY_FD
 
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
+
+Beside = Callable[["ServerState"], Awaitable[asyncio.Server]]
 _GRACE_SECONDS = 5  # for requests in flight when told to stop
 
 
-def serve(app: Any, fd: int, started: float) -> None:
-    """Serve ``app`` on the listening socket ``fd`` until SIGTERM; ``started`` is ``time.monotonic()`` at start."""
+def serve(app: Any, fd: int, started: float, beside: Beside | None = None) -> None:
+    """Serve ``app`` on the listening socket ``fd`` until SIGTERM; ``started`` is ``time.monotonic()`` at start.
+
+    ``beside`` opens another listener in the same event loop, whose connections count as uvicorn's own.
+    """
     import uvicorn
 
     config = uvicorn.Config(
@@ -36,6 +45,8 @@ def serve(app: Any, fd: int, started: float) -> None:
     async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
         await start_up(sockets)
         if server.started:
+            if beside is not None:
+                server.servers.append(await beside(server.server_state))
             tell_ready(started)
 
     # ``startup`` is the only place that knows when requests are taken.

@@ -21,6 +21,7 @@ def control_plane_config(profile: Profile) -> ControlPlaneConfig:
         profile=profile.name,
         aws_port=aws.port,
         mlflow_port=tracking.port if isinstance(tracking, LocalTracking) else 0,
+        gateway_port=profile.gateway.port if profile.gateway else 0,
         region=aws.region,
         account_id=aws.account_id,
         role_name=aws.role_name,

@@ -6,14 +6,17 @@ import argparse
 import importlib
 import importlib.util
 import signal
+import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from mlparity.errors import ConfigurationError, MlparityError
 from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.gateway import gateway, prepare_gateway
 from mlparity.stack.listening import serve
 from mlparity.stack.spec import StackSpec
 
@@ -64,15 +67,21 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--gateway-fd", type=int)
     arguments = parser.parse_args()
     spec = StackSpec.read(arguments.spec)
     started = time.monotonic()
     _exit_on_sigterm()
     try:
+        if arguments.gateway_fd is not None:  # before any job starts, for it gets the certificate
+            prepare_gateway(spec.config)
         plane = build(spec.control_plane, spec.config)
+        beside = None
+        if arguments.gateway_fd is not None:
+            beside = partial(gateway(plane.app, spec.config).open, socket.socket(fileno=arguments.gateway_fd))
         try:
             plane.start()
-            serve(plane.app, arguments.fd, started)
+            serve(plane.app, arguments.fd, started, beside)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
             plane.close()

@@ -113,7 +113,8 @@ def _start(
 
 def _profile(data_dir: Path, *, mlflow: bool) -> Profile:
     """The embedded profile with nothing of the person's own settings."""
-    flags = {"data_dir": str(data_dir), "roles.aws_api.port": free_port(), "roles.tracking.port": free_port()}
+    ports = {key: free_port() for key in ("roles.aws_api.port", "roles.tracking.port", "gateway.port")}
+    flags = {"data_dir": str(data_dir), **ports}
     usual = Sources.usual({}, flags)
     profile = load_profile("embedded", Sources({}, usual.stacks, usual.stacks / "none", flags)).profile
     if mlflow:

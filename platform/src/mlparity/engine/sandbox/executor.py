@@ -43,7 +43,8 @@ class SandboxExecutor:
     """Starts each job in its own mount, PID and IPC namespaces, root inside, with the host read-only.
 
     ``scratch`` is for executors alone: private /tmp folders of running jobs, workers' logs. ``hidden`` are
-    folders of the host that jobs must not see, besides ``scratch`` (the data folder, say). A job's environment
+    folders of the host that jobs must not see, besides ``scratch`` (the data folder, say); ``files`` are shown
+    to every job read-only, by their path inside. A job's environment
     is the spec's with the warm ``python`` first on PATH, and HOME, LANG, PYTHONUNBUFFERED and pip's offline
     settings where the spec has none. ``report`` is what ``probe`` found; it is asked at the first job otherwise.
     """
@@ -55,10 +56,12 @@ class SandboxExecutor:
         ids: IdSource,
         *,
         hidden: Sequence[Path] = (),
+        files: Mapping[str, Path] | None = None,
         report: SandboxReport | None = None,
     ) -> None:
         self._clock = clock
         self._hidden = tuple(str(path.resolve()) for path in (scratch, *hidden))
+        self._files = {inside: str(path) for inside, path in (files or {}).items()}
         self._session = Session(scratch, ids.token(8))
         self._lock = threading.Lock()
         self._zygotes: dict[tuple[str, ...], ZygoteProcess] = {}
@@ -161,6 +164,7 @@ class SandboxExecutor:
             hidden=self._hidden,
             keep=keep,
             hosts_file=hosts,
+            extra={inside: path for inside, path in self._files.items() if Path(path).exists()},
         )
 
 
@@ -183,12 +187,6 @@ def _check(spec: ProcessSpec) -> None:
 def _check_runtime(runtime: Runtime) -> None:
     if runtime.kind == "venv" and runtime.python:
         return  # built, with all that it requires
-    if runtime.kind not in {"host", "builtin"}:
-        raise RuntimeUnavailableError(
-            f"the runtime {runtime.name} cannot be started",
-            f"runtimes of kind {runtime.kind!r} are not built yet",
-            "map the image to a runtime of kind `host` in runtimes.yaml",
-        )
     for module in runtime.requires:
         if importlib.util.find_spec(module) is None:
             raise RuntimeUnavailableError(

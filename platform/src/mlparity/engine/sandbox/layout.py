@@ -28,7 +28,7 @@ class Layout:
     hidden: Sequence[str] = ()  # folders that a job sees empty
     keep: Sequence[str] = ()  # folders and files that stay visible though /tmp or ``hidden`` would cover them
     hosts_file: str = ""  # shown at /etc/hosts
-    extra: Mapping[str, str] = field(default_factory=dict)  # path inside -> folder on the host, read-only
+    extra: Mapping[str, str] = field(default_factory=dict)  # path inside -> folder or file on the host, read-only
 
 
 def ancestors(path: str) -> list[str]:
