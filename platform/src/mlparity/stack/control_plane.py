@@ -34,7 +34,7 @@ from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack.config import ControlPlaneConfig
-from mlparity.stack.job_environment import job_environment
+from mlparity.stack.job_environment import job_environment, job_files
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -54,7 +54,9 @@ class ControlPlane:
         self._database = Database.open(config.database_path)
         self._store = FileObjectStore(self._database, config.blobs_dir, clock, ids, config.region)
         self._logs = JobLogStore(config.data_dir / "joblogs", clock)
-        self._executor = SandboxExecutor(config.data_dir / "scratch", clock, ids, hidden=[config.data_dir])
+        self._executor = SandboxExecutor(
+            config.data_dir / "scratch", clock, ids, hidden=[config.data_dir], files=job_files(config)
+        )
         self._runtimes = RuntimeMap.load(
             shipped("stacks") / "runtimes.yaml", own=user_runtimes(), exact=config.exact_runtimes
         )
