@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlparity.apis.aws import AwsServices
-from mlparity.apis.sagemaker import state_events, warm_pools
+from mlparity.apis.sagemaker import lineage_jobs, state_events, warm_pools
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
@@ -22,6 +22,7 @@ from mlparity.engine.environments import Environments
 from mlparity.engine.events import Event, EventJournal
 from mlparity.engine.job_repository import JobRepository
 from mlparity.engine.job_service import JobHost, JobService, Means
+from mlparity.engine.lineage import LineageRepository
 from mlparity.engine.logs import JobLogStore
 from mlparity.engine.run_engine import RunEngine
 from mlparity.engine.run_repository import RunRepository
@@ -75,6 +76,7 @@ class ControlPlane:
             jobs=self._jobs,
             runs=self._runs,
             registry=ModelRegistry(self._database, clock, API),
+            lineage=LineageRepository(self._database, clock, API),
             documents=DocumentRepository(self._database, clock, API),
             tags=TagRepository(self._database),
             store=self._store,
@@ -97,6 +99,7 @@ class ControlPlane:
             self._store.ensure_bucket(bucket)
         self._events.start()
         self._jobs.recover()
+        lineage_jobs.recover(self._sagemaker)
         self._runs.start()
         self._in_background("aws-warm", self._aws.warm)
         self._in_background("zygote-warm", self._warm_workers)
@@ -116,8 +119,10 @@ class ControlPlane:
     def _listen(self) -> None:
         api = self._sagemaker
         self._jobs.listen(partial(state_events.job, api))
+        self._jobs.listen(partial(lineage_jobs.job, api))
         self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)
+        self._runs.listen(partial(lineage_jobs.run, api), lambda _run, _step, _before: None)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
         self._events.subscribe(self._to_event_bridge)
 

@@ -10,6 +10,7 @@ from mlparity.apis.sagemaker.arns import Arns
 from mlparity.clock import Clock
 from mlparity.engine.events import EventJournal
 from mlparity.engine.job_service import JobService
+from mlparity.engine.lineage import LineageRepository
 from mlparity.engine.run_engine import RunEngine
 from mlparity.ids import IdSource
 from mlparity.registry import ModelRegistry
@@ -44,6 +45,7 @@ class SageMaker:
     jobs: JobService
     runs: RunEngine
     registry: ModelRegistry
+    lineage: LineageRepository
     documents: DocumentRepository
     tags: TagRepository
     store: ObjectStore

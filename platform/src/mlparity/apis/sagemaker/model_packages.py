@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import idempotency, state_events, tags
+from mlparity.apis.sagemaker import idempotency, lineage_packages, state_events, tags
 from mlparity.apis.sagemaker.arns import model_package_of, name_of
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
@@ -72,6 +72,7 @@ def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
     version = api.registry.create_version(group.name, approval, jsonable(stored))
     arn = api.arns.model_package(group.name, version.version)
     tags.set_on_create(api, arn, request)
+    lineage_packages.created(api, version)
     state_events.model_package(api, version, render(api, version))
     return {"ModelPackageArn": arn}
 
@@ -178,6 +179,7 @@ def update(api: SageMaker, request: Request, caller: Caller) -> Response:
             actor=caller.arn,
             comment=request.get("ApprovalDescription"),
         )
+        lineage_packages.decided(api, version)
     state_events.model_package(api, version, render(api, version))
     return {"ModelPackageArn": api.arns.model_package(version.group_name, version.version)}
 

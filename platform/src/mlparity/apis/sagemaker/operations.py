@@ -6,6 +6,11 @@ from collections.abc import Mapping
 
 from mlparity.apis.sagemaker import (
     executions,
+    experiments,
+    lineage_artifacts,
+    lineage_associations,
+    lineage_named,
+    lineage_query,
     model_package_groups,
     model_packages,
     models,
@@ -14,6 +19,8 @@ from mlparity.apis.sagemaker import (
     tags,
     training_jobs,
     transform_jobs,
+    trial_components,
+    trials,
 )
 from mlparity.apis.sagemaker.operation import Operation
 
@@ -26,6 +33,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *model_package_groups.OPERATIONS,
     *model_packages.OPERATIONS,
     *models.OPERATIONS,
+    *lineage_artifacts.OPERATIONS,
+    *lineage_named.OPERATIONS,
+    *lineage_associations.OPERATIONS,
+    *lineage_query.OPERATIONS,
+    *experiments.OPERATIONS,
+    *trials.OPERATIONS,
+    *trial_components.OPERATIONS,
     *tags.OPERATIONS,
 )
 

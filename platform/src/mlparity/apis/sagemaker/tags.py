@@ -12,6 +12,15 @@ from mlparity.errors import NotFoundError
 
 _PAGE = 50
 _LIMIT = 50
+# How ARNs name what can have tags, and how it is stored.
+_JOBS = {"training-job": "TrainingJob", "processing-job": "ProcessingJob", "transform-job": "TransformJob"}
+_DOCUMENTS = {
+    "pipeline": "Pipeline",
+    "model": "Model",
+    "mlflow-tracking-server": "MlflowTrackingServer",
+    "mlflow-app": "MlflowApp",
+}
+_LINEAGE = {"artifact", "action", "context", "experiment", "experiment-trial", "experiment-trial-component"}
 
 
 def set_on_create(api: SageMaker, arn: str, request: Request) -> None:
@@ -75,16 +84,12 @@ def _require_resource(api: SageMaker, arn: str) -> None:
 def _find(api: SageMaker, kind: str, name: str, arn: str) -> None:
     if kind == "pipeline" and "/execution/" in name:
         api.runs.repository.get(execution_id_of(arn)[1])
-    elif kind == "pipeline":
-        api.documents.get("Pipeline", name)
-    elif kind == "training-job":
-        api.jobs.repository.find(API, "TrainingJob", name)
-    elif kind == "processing-job":
-        api.jobs.repository.find(API, "ProcessingJob", name)
-    elif kind == "transform-job":
-        api.jobs.repository.find(API, "TransformJob", name)
-    elif kind == "model":
-        api.documents.get("Model", name)
+    elif kind in _JOBS:
+        api.jobs.repository.find(API, _JOBS[kind], name)
+    elif kind in _DOCUMENTS:
+        api.documents.get(_DOCUMENTS[kind], name)
+    elif kind in _LINEAGE:
+        api.lineage.get(arn)
     elif kind == "model-package-group":
         api.registry.group(name)
     elif kind == "model-package":
