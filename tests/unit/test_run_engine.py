@@ -128,10 +128,12 @@ class World:
         return engine
 
     def _on_run(self, _run: Run, _before: RunStatus | None) -> None:
-        with self.changed:
-            self.changed.notify_all()
+        self.runs.after_commit(self._notify)  # listeners are told inside the transaction
 
     def _on_step(self, _run: Run, _step: Step, _before: StepStatus) -> None:
+        self.runs.after_commit(self._notify)
+
+    def _notify(self) -> None:
         with self.changed:
             self.changed.notify_all()
 

@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
+from mlparity.apis.sagemaker.definition import step_types
 from mlparity.apis.sagemaker.definition.conditions import holds
+from mlparity.apis.sagemaker.definition.outputs import typed
 from mlparity.apis.sagemaker.definition.parameters import effective
 from mlparity.apis.sagemaker.definition.paths import PathError, look_up
 from mlparity.apis.sagemaker.definition.reader import parse, read_steps
 from mlparity.apis.sagemaker.definition.references import PropertyFile, Resolver
 from mlparity.apis.sagemaker.errors import SageMakerError
-from mlparity.engine.runs import Gate
+from mlparity.apis.sagemaker.selective_execution import names, select
+from mlparity.engine.runs import Gate, Reuse, Step, StepPlan, StepStatus
 from mlparity.errors import InvalidRequestError, NoSuchObjectError
+
+RETRY = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "MaxAttempts": 2}
+NOT_SERVED = sorted(step_types.NOT_SERVED)
 
 
 def step(name: str, arguments: Any = None, kind: str = "Processing", **more: Any) -> dict[str, Any]:
@@ -70,8 +76,25 @@ def test_dependencies_come_from_references_depends_on_and_property_files() -> No
         (definition(step("A"), step("A")), "Duplicate step name: A"),
         (definition(step("A b")), "Invalid step name"),
         (definition(step("A", kind="Nope")), "Unknown step type Nope"),
-        (definition(step("A", kind="Tuning")), "step type Tuning is not supported by mlparity"),
-        (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "P1D"})), "CacheConfig is not supported"),
+        (definition(step("A", CacheConfig={"Enabled": True})), "must have ExpireAfter"),
+        (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "soon"})), "not an ISO 8601 duration"),
+        (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "P0D"})), "not a positive duration"),
+        (definition(step("A", CacheConfig={"ExpireAfter": "P1D"})), "must have Enabled"),
+        (definition(step("A", kind="Fail", CacheConfig={"Enabled": False})), "unknown property 'CacheConfig'"),
+        (definition(step("A", RetryPolicies=[{"ExceptionType": ["Oops"]}])), "must be a list of SageMaker.CAPACITY"),
+        (definition(step("A", RetryPolicies=[{"ExceptionType": []}])), "must be a list of"),
+        (definition(step("A", RetryPolicies=[{**RETRY, "MaxAttempts": 21}])), "a number from 0 up to 20"),
+        (definition(step("A", RetryPolicies=[{**RETRY, "BackoffRate": -1}])), "BackoffRate -1 of a retry policy"),
+        (definition(step("A", RetryPolicies=[{**RETRY, "Colour": 1}])), "unknown property 'Colour'"),
+        (definition(step("A", kind="Callback")), "must have SqsQueueUrl"),
+        (definition(step("A", kind="Lambda", FunctionArn="a", RetryPolicies=[])), "unknown property 'RetryPolicies'"),
+        (
+            definition(
+                step("A", kind="Lambda", FunctionArn="a", OutputParameters=[{"OutputName": "x", "OutputType": "List"}])
+            ),
+            "OutputType List of x is not one of",
+        ),
+        *((definition(step("A", kind=kind)), f"step A: step type {kind} is not supported") for kind in NOT_SERVED),
         (definition(step("A", DependsOn=["B"])), "depends on step B, which is not in the pipeline"),
         (definition(step("A", {"x": {"Get": "Parameters.P"}})), "reference Parameters.P is not defined"),
         (definition(step("A", {"x": {"Get": "Execution.Nope"}})), "reference Execution.Nope is not defined"),
@@ -126,11 +149,11 @@ def resolver(report: str | None) -> Resolver:
     return Resolver(
         parameters={"N": 5, "Flag": True},
         execution={"PipelineName": "p"},
-        step_outputs=lambda name: {
-            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "eval", "S3Output": {"S3Uri": "s3://b/out"}}]}
-        }
-        if name == "Eval"
-        else {},
+        step_outputs=lambda name: (
+            {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "eval", "S3Output": {"S3Uri": "s3://b/out"}}]}}
+            if name == "Eval"
+            else {}
+        ),
         property_files={("Eval", "Report"): PropertyFile("eval", "report.json")},
         read=read,
     )
@@ -160,6 +183,28 @@ def test_a_property_file_that_does_not_serve_fails_the_step(report: str | None) 
     [
         (condition(1, 1), True),
         (condition(1.5, 1), False),
+        (condition(1, 1, "GreaterThanOrEqualTo"), True),
+        (condition(1, 1, "GreaterThan"), False),
+        (condition("2", 10, "LessThan"), True),
+        (condition("a", 1, "Equals"), False),
+        (condition(True, 1, "Equals"), False),
+        (condition("True", True, "Equals"), True),
+        (condition(None, None, "Equals"), True),
+        (condition(None, 0, "Equals"), False),
+        (condition([1], [1], "Equals"), True),
+        ({"Type": "Not", "Expression": condition(float("nan"), 1)}, True),
+        ({"Type": "In", "QueryValue": "2", "Values": [1, 2]}, True),
+        ({"Type": "In", "QueryValue": float("nan"), "Values": [float("nan")]}, False),
+        (
+            {
+                "Type": "Or",
+                "Conditions": [
+                    {"Type": "Not", "Expression": {"Type": "Or", "Conditions": [condition(1, 2)]}},
+                    {"Type": "Not", "Expression": {"Type": "In", "QueryValue": "x", "Values": ["y", "z"]}},
+                ],
+            },
+            True,
+        ),
         (condition("1.0", 1, "Equals"), True),
         (condition(float("nan"), 1), False),
         (condition(float("nan"), float("nan"), "Equals"), False),
@@ -173,6 +218,162 @@ def test_conditions(document: dict[str, Any], expected: bool) -> None:
     assert holds(document, lambda value: value) is expected
 
 
-def test_values_of_different_kinds_are_not_compared() -> None:
+@pytest.mark.parametrize(("left", "right"), [("a", 1), (True, 1), (None, 1), (None, None), ([1], [2])])
+def test_values_without_an_order_are_not_compared(left: Any, right: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="cannot compare"):
+        holds(condition(left, right), lambda value: value)
+
+
+def test_a_condition_asks_only_what_it_needs() -> None:
+    asked: list[Any] = []
+
+    def resolve(value: Any) -> Any:
+        asked.append(value)
+        return value
+
+    assert holds({"Type": "Or", "Conditions": [condition(1, 2), condition(3, 4)]}, resolve)
+    assert asked == [1, 2]
+
+
+# -- caching and retries ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("P30D", 30 * 86400),
+        ("p30d", 30 * 86400),
+        ("30d", 30 * 86400),
+        ("5y", 5 * 365 * 86400),
+        ("T16m", 16 * 60),
+        ("PT1H", 3600),
+        ("T12H", 12 * 3600),
+        ("30dT5h", 30 * 86400 + 5 * 3600),
+        ("P1M", 30 * 86400),
+        ("P2W", 14 * 86400),
+    ],
+)
+def test_expiry_is_an_iso_duration_with_or_without_its_p(text: str, seconds: float) -> None:
+    document = json.loads(definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": text})))
+    assert read_steps(document)[0].reuse_within_seconds == seconds
+
+
+def test_a_cache_that_is_off_is_off() -> None:
+    document = json.loads(definition(step("A", CacheConfig={"Enabled": False, "ExpireAfter": "P1D"}), step("B")))
+    assert [plan.reuse_within_seconds for plan in read_steps(document)] == [None, None]
+
+
+def test_retry_policies_come_before_what_is_always_retried() -> None:
+    policies = [
+        {**RETRY, "IntervalSeconds": 3, "BackoffRate": 1.5},
+        {"ExceptionType": ["Step.THROTTLING", "SageMaker.RESOURCE_LIMIT"], "ExpireAfterMin": 5},
+        {"ExceptionType": ["SageMaker.CAPACITY_ERROR"]},
+    ]
+    first, second, third, always = read_steps(json.loads(definition(step("A", RetryPolicies=policies))))[0].retries
+    assert (first.interval_seconds, first.backoff_rate, first.max_attempts) == (3, 1.5, 2)
+    assert (second.max_attempts, second.expire_after_seconds) == (None, 300)
+    assert (third.max_attempts, third.expire_after_seconds) == (5, None)
+    assert set(always.faults) == {"Step.SERVICE_FAULT", "Step.THROTTLING"}
+
+
+# -- selective execution ----------------------------------------------------------------------------------------
+
+
+def selected_plans() -> list[StepPlan]:
+    gate = {"Conditions": [condition({"Get": "Steps.Eval.X"}, 1)], "IfSteps": [step("Yes")], "ElseSteps": [step("No")]}
+    steps = [step("Prep"), step("Train", DependsOn=["Prep"]), step("Eval", DependsOn=["Train"])]
+    return read_steps(json.loads(definition(*steps, step("If", gate, "Condition"))))
+
+
+def done(name: str, status: StepStatus = StepStatus.SUCCEEDED, branch: str = "") -> Step:
+    return Step(
+        "source", name, 0, "Processing", status, 1, branch, "", None, {}, {}, None, "", (), None, Reuse.NONE, None,
+        None, None,
+    )  # fmt: skip
+
+
+DONE = {
+    **{name: done(name) for name in ("Prep", "Train", "Eval", "Yes")},
+    "If": done("If", branch="True"),
+    "No": done("No", StepStatus.SKIPPED),
+}
+SOURCE: Any = object()  # only whether there is one matters here
+
+
+def test_unselected_steps_above_are_reused_and_those_below_left_out() -> None:
+    selection = select({"Train", "Eval"}, selected_plans(), SOURCE, DONE)
+    assert set(selection.reused) == {"Prep"}
+    assert set(selection.left_out) == {"If", "Yes", "No"}
+    below = select({"Yes"}, selected_plans(), SOURCE, DONE)
+    assert set(below.reused) == {"Prep", "Train", "Eval", "If"}
+    assert set(below.left_out) == {"No"}
+
+
+def test_the_first_steps_need_no_source() -> None:
+    selection = select({"Prep", "Train"}, selected_plans(), None, {})
+    assert (selection.reused, set(selection.left_out)) == ({}, {"Eval", "If", "Yes", "No"})
+
+
+@pytest.mark.parametrize(
+    ("selected", "source", "fragment"),
+    [
+        (
+            {"Train"},
+            None,
+            "Invalid SourcePipelineExecutionArn: null. The selected steps [Train] have dependencies on [Prep]",
+        ),
+        ({"Prep", "Eval"}, SOURCE, "Missing: [Train]"),
+        ({"No"}, SOURCE, "a branch of condition step If that the source pipeline execution did not take"),
+    ],
+)
+def test_a_selection_that_cannot_run_is_refused(selected: set[str], source: Any, fragment: str) -> None:
+    with pytest.raises(SageMakerError) as caught:
+        select(selected, selected_plans(), source, DONE if source else {})
+    assert fragment in caught.value.message
+
+
+def test_what_failed_before_cannot_be_reused() -> None:
+    with pytest.raises(SageMakerError, match="step Train, which has not succeeded"):
+        select({"Eval"}, selected_plans(), SOURCE, {**DONE, "Train": done("Train", StepStatus.FAILED)})
+
+
+def test_selected_steps_exist_and_are_named_once() -> None:
+    for steps in (["Train", "Nope"], ["Train", "Train"]):
+        with pytest.raises(SageMakerError):
+            names({"SelectedSteps": [{"StepName": name} for name in steps]}, selected_plans())
+
+
+# -- output parameters ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("String", "x", "x"),
+        ("String", {"a": 1}, '{"a": 1}'),
+        ("Integer", "7", 7),
+        ("Integer", 7.0, 7),
+        ("Float", "0.5", 0.5),
+        ("Boolean", "True", True),
+        ("Boolean", False, False),
+    ],
+)
+def test_output_parameters_are_typed(kind: str, given: Any, expected: Any) -> None:
+    made = typed("out", kind, given)
+    assert (made, type(made)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("Integer", "7.5"),
+        ("Integer", 7.5),
+        ("Integer", True),
+        ("Float", "x"),
+        ("Boolean", "yes"),
+        ("String", "x" * 1025),
+    ],
+)
+def test_output_parameters_of_another_type_are_refused(kind: str, given: Any) -> None:
     with pytest.raises(InvalidRequestError):
-        holds(condition("a", 1), lambda value: value)
+        typed("out", kind, given)

@@ -20,6 +20,7 @@ from mlparity.errors import EngineError, MlparityError, RuntimeUnavailableError,
 from mlparity.storage.base import ObjectStore
 
 REASON_LIMIT = 1024
+_RESULT_LIMIT = 6 * 1024 * 1024  # bytes: AWS Lambda's largest answer
 _SIGTERM = 15
 
 
@@ -220,6 +221,8 @@ class JobRun:
             "signal": outcome.signal,
             "timed_out": self._timed_out,
         }
+        if spec.result_file:
+            results["result"] = self._workspaces[0].text(spec.result_file, _RESULT_LIMIT)
         if spec.metrics:
             results["metrics"] = final_metrics(self._means.logs.create(spec.log), spec.metrics)
         return results

@@ -134,6 +134,7 @@ class JobSpec:
     stop_grace_seconds: int = 120  # between SIGTERM and SIGKILL
     failure_file: str = ""  # its text is the program's own failure reason
     message_file: str = ""  # its text is the program's exit message
+    result_file: str = ""  # its text, whole, is kept as the job's result: what a function returned
     metrics: Sequence[MetricDefinition] = ()
     tracking: TrackingRequest | None = None
     retries: Retries = Retries()

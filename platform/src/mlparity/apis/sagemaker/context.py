@@ -9,6 +9,7 @@ from typing import Any
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.clock import Clock
 from mlparity.engine.events import EventJournal
+from mlparity.engine.functions import FunctionCode
 from mlparity.engine.job_service import JobService
 from mlparity.engine.lineage import LineageRepository
 from mlparity.engine.run_engine import RunEngine
@@ -54,3 +55,7 @@ class SageMaker:
     ids: IdSource
     # The metric definitions (name -> regular expression) that a built-in algorithm's image brings.
     image_metrics: Callable[[str], Mapping[str, str]]
+    # Sends a text to an SQS queue, by the queue's URL. Raises ``MlparityError`` where the queue does not take it.
+    send_message: Callable[[str, str], None]
+    # A Lambda function by its ARN. Raises ``NotFoundError``, which tells how to make it known here.
+    function: Callable[[str], FunctionCode]

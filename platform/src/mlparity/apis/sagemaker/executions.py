@@ -1,34 +1,34 @@
-"""Pipeline executions: start, stop, describe, list, their steps and parameters."""
+"""Pipeline executions: start, stop, retry, update, describe, list."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from mlparity.apis.sagemaker import idempotency, pipelines
+from mlparity.apis.sagemaker import idempotency, pipeline_versions, pipelines, selective_execution
 from mlparity.apis.sagemaker.arns import execution_id_of
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
+from mlparity.apis.sagemaker.definition.experiments import experiment_of
 from mlparity.apis.sagemaker.definition.parameters import effective
 from mlparity.apis.sagemaker.definition.reader import read_steps
 from mlparity.apis.sagemaker.errors import not_found, not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
-from mlparity.apis.sagemaker.run_status import RUN_STATUS, STEP_STATUS
+from mlparity.apis.sagemaker.run_status import RUN_STATUS
+from mlparity.apis.sagemaker.selective_execution import Selection
 from mlparity.engine.run_repository import NewRun
-from mlparity.engine.runs import Run, RunPlan, Step, StepStatus
+from mlparity.engine.runs import Run, RunPlan, RunStatus
 from mlparity.errors import NotFoundError
+from mlparity.state.documents import Document
 from mlparity.wire.json_values import jsonable
 
 _ID_LENGTH = 12
-_STEPS_PAGE = 10
-_PARAMETERS_PAGE = 50
 
 
 def start(api: SageMaker, request: Request, caller: Caller) -> Response:
     """StartPipelineExecution."""
-    for feature in ("SelectiveExecutionConfig", "PipelineVersionId", "MlflowExperimentName"):
-        if feature in request:
-            raise not_served(feature)
+    if "MlflowExperimentName" in request:
+        raise not_served("MlflowExperimentName")
     return idempotency.once(
         api, "StartPipelineExecution", request["ClientRequestToken"], lambda: _start(api, request, caller)
     )
@@ -36,36 +36,77 @@ def start(api: SageMaker, request: Request, caller: Caller) -> Response:
 
 def _start(api: SageMaker, request: Request, caller: Caller) -> Response:
     pipeline = pipelines.find(api, request["PipelineName"])
-    document = json.loads(pipeline.body["PipelineDefinition"])
+    version: int = request.get("PipelineVersionId", pipeline.body["PipelineVersionId"])
+    text: str = pipeline_versions.find(api, pipeline.name, version).body["PipelineDefinition"]
+    document = json.loads(text)
     execution_id = api.ids.token(_ID_LENGTH)
     parallelism = request.get("ParallelismConfiguration") or pipeline.body.get("ParallelismConfiguration") or {}
-    started = api.clock.now()
-    arn = api.arns.execution(pipeline.name, execution_id)
-    context = {
-        "PipelineName": pipeline.name,
-        "PipelineArn": api.arns.pipeline(pipeline.name),
-        "PipelineExecutionId": execution_id,
-        "PipelineExecutionArn": arn,
-        "StartDateTime": started.isoformat(),
-        "RoleArn": pipeline.body["RoleArn"],
-        "ExperimentName": pipeline.name,
-    }
+    parameters = effective(document, request.get("PipelineParameters", ()))
+    context = _context(api, pipeline, execution_id)
     plan = RunPlan(
         steps=read_steps(document),
-        parameters=effective(document, request.get("PipelineParameters", ())),
-        context=context,
+        parameters=parameters,
+        context={**context, **experiment_of(document, parameters, context)},
         max_parallel_steps=parallelism.get("MaxParallelExecutionSteps", 0),
     )
+    selection = _selection(api, request, pipeline.name, plan.steps)
     stored = {
         **jsonable(dict(request)),
-        "PipelineDefinition": pipeline.body["PipelineDefinition"],
+        "PipelineDefinition": text,
+        "PipelineVersionId": version,
         "CreatedBy": caller.user_context(),
+        "LastModifiedBy": caller.user_context(),
     }
     if parallelism:
         stored["ParallelismConfiguration"] = parallelism
-    name = request.get("PipelineExecutionDisplayName", f"execution-{int(started.timestamp() * 1000)}")
-    api.runs.submit(NewRun(execution_id, API, pipelines.RUN_KIND, pipeline.name, name, stored, plan))
+    name = request.get("PipelineExecutionDisplayName", f"execution-{int(api.clock.now().timestamp() * 1000)}")
+    api.runs.submit(
+        NewRun(
+            execution_id,
+            API,
+            pipelines.RUN_KIND,
+            pipeline.name,
+            name,
+            stored,
+            plan,
+            selection.reused,
+            selection.left_out,
+        )
+    )
+    arn = api.arns.execution(pipeline.name, execution_id)
+    pipeline_versions.executed(api, pipeline.name, version, arn)
     return {"PipelineExecutionArn": arn}
+
+
+def _context(api: SageMaker, pipeline: Document, execution_id: str) -> dict[str, Any]:
+    """What ``Execution.NAME`` stands for, and the role that the steps act as."""
+    return {
+        "PipelineName": pipeline.name,
+        "PipelineArn": api.arns.pipeline(pipeline.name),
+        "PipelineExecutionId": execution_id,
+        "PipelineExecutionArn": api.arns.execution(pipeline.name, execution_id),
+        "StartDateTime": api.clock.now().isoformat(),
+        "RoleArn": pipeline.body["RoleArn"],
+    }
+
+
+def _selection(api: SageMaker, request: Request, pipeline: str, plans: Any) -> Selection:
+    config = request.get("SelectiveExecutionConfig")
+    if config is None:
+        return Selection({}, ())
+    selected = selective_execution.names(config, plans)
+    source, arn = None, config.get("SourcePipelineExecutionArn")
+    if arn is not None:
+        source = find(api, arn)
+        if source.parent != pipeline:
+            raise validation(f"Invalid SourcePipelineExecutionArn: {arn} is not an execution of pipeline {pipeline}.")
+        if not source.status.is_final:
+            raise validation(
+                f"Invalid SourcePipelineExecutionArn: {arn}. Its status is {RUN_STATUS[source.status]}; "
+                "it must be Stopped, Failed or Succeeded."
+            )
+    done = api.runs.repository.steps(source.id) if source else {}
+    return selective_execution.select(selected, plans, source, done)
 
 
 def find(api: SageMaker, arn: str) -> Run:
@@ -88,15 +129,20 @@ def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
         "PipelineExecutionArn": api.arns.execution(run.parent, run.id),
         "PipelineExecutionDisplayName": run.name,
         "PipelineExecutionStatus": RUN_STATUS[run.status],
-        "PipelineExperimentConfig": {"ExperimentName": run.parent, "TrialName": run.id},
         "CreationTime": run.created_at,
         "LastModifiedTime": run.modified_at,
         "CreatedBy": run.request["CreatedBy"],
-        "LastModifiedBy": run.request["CreatedBy"],
+        "LastModifiedBy": run.request["LastModifiedBy"],
+        "PipelineVersionId": run.request["PipelineVersionId"],
     }
-    for member in ("PipelineExecutionDescription", "ParallelismConfiguration"):
+    for member in ("PipelineExecutionDescription", "ParallelismConfiguration", "SelectiveExecutionConfig"):
         if member in run.request:
             response[member] = run.request[member]
+    experiment = {
+        name: run.plan.context[name] for name in ("ExperimentName", "TrialName") if run.plan.context.get(name)
+    }
+    if experiment:
+        response["PipelineExperimentConfig"] = experiment
     if run.failure_reason:
         response["FailureReason"] = run.failure_reason
     return response
@@ -136,65 +182,6 @@ def _summary(api: SageMaker, run: Run) -> Response:
     return summary
 
 
-def steps(api: SageMaker, request: Request, _caller: Caller) -> Response:
-    """ListPipelineExecutionSteps: those that have begun, newest first unless asked otherwise."""
-    if "PipelineExecutionArn" not in request:
-        raise validation("PipelineExecutionArn is required")
-    run = find(api, request["PipelineExecutionArn"])
-    shown = [step for step in api.runs.repository.steps(run.id).values() if step.status in STEP_STATUS]
-    shown.sort(key=lambda step: (step.started_at or run.created_at, step.position))
-    if request.get("SortOrder", "Descending") == "Descending":
-        shown.reverse()
-    items, token = _slice(shown, request, _STEPS_PAGE)
-    response: Response = {"PipelineExecutionSteps": [_step(run, step) for step in items]}
-    if token:
-        response["NextToken"] = token
-    return response
-
-
-def _step(run: Run, step: Step) -> Response:
-    body: dict[str, Any] = next(dict(plan.body) for plan in run.plan.steps if plan.name == step.name)
-    rendered: Response = {
-        "StepName": step.name,
-        "StartTime": step.started_at or run.created_at,
-        "StepStatus": STEP_STATUS[step.status],
-        "AttemptCount": step.attempt,
-        "Metadata": dict(step.details),
-    }
-    for member, source in (("StepDisplayName", "DisplayName"), ("StepDescription", "Description")):
-        if body.get(source):
-            rendered[member] = body[source]
-    if step.ended_at is not None:
-        rendered["EndTime"] = step.ended_at
-    if step.status is StepStatus.FAILED and step.failure_reason:
-        rendered["FailureReason"] = step.failure_reason[:1024]
-    return rendered
-
-
-def parameters(api: SageMaker, request: Request, _caller: Caller) -> Response:
-    """ListPipelineParametersForExecution: every effective value, as text."""
-    run = find(api, request["PipelineExecutionArn"])
-    values = [{"Name": name, "Value": _text(value)} for name, value in run.plan.parameters.items()]
-    items, token = _slice(values, request, _PARAMETERS_PAGE)
-    response: Response = {"PipelineParameters": items}
-    if token:
-        response["NextToken"] = token
-    return response
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _slice(items: list[Any], request: Request, size: int) -> tuple[list[Any], str | None]:
-    token = request.get("NextToken", "0")
-    if not token.isdigit():
-        raise validation("Invalid pagination token")
-    begin = int(token)
-    end = begin + request.get("MaxResults", size)
-    return items[begin:end], str(end) if end < len(items) else None
-
-
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """StopPipelineExecution."""
     run = find(api, request["PipelineExecutionArn"])
@@ -206,12 +193,50 @@ def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     return {"PipelineExecutionArn": api.arns.execution(run.parent, run.id)}
 
 
+def retry(api: SageMaker, request: Request, caller: Caller) -> Response:
+    """RetryPipelineExecution: the steps that failed or were stopped run again, in the same execution."""
+    return idempotency.once(
+        api, "RetryPipelineExecution", request["ClientRequestToken"], lambda: _retry(api, request, caller)
+    )
+
+
+def _retry(api: SageMaker, request: Request, caller: Caller) -> Response:
+    run = find(api, request["PipelineExecutionArn"])
+    if run.status not in {RunStatus.FAILED, RunStatus.STOPPED}:
+        raise validation(
+            "Only pipeline executions with status Failed or Stopped can be retried. "
+            f"Its status is {RUN_STATUS[run.status]}."
+        )
+    _amend(api, run, request, caller)
+    api.runs.reopen(run.id)
+    return {"PipelineExecutionArn": api.arns.execution(run.parent, run.id)}
+
+
+def update(api: SageMaker, request: Request, caller: Caller) -> Response:
+    """UpdatePipelineExecution: its display name, description and parallelism."""
+    run = find(api, request["PipelineExecutionArn"])
+    _amend(api, run, request, caller)
+    api.runs.wake(run.id)
+    return {"PipelineExecutionArn": api.arns.execution(run.parent, run.id)}
+
+
+def _amend(api: SageMaker, run: Run, request: Request, caller: Caller) -> None:
+    members = ("PipelineExecutionDescription", "ParallelismConfiguration")
+    changes = {name: request[name] for name in members if name in request}
+    api.runs.repository.amend(
+        run.id,
+        name=request.get("PipelineExecutionDisplayName"),
+        request={**changes, "LastModifiedBy": caller.user_context()},
+        max_parallel_steps=request.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps"),
+    )
+
+
 OPERATIONS = (
-    Operation("StartPipelineExecution", start, "no selective execution, no versions"),
+    Operation("StartPipelineExecution", start, "no MlflowExperimentName"),
     Operation("StopPipelineExecution", stop),
+    Operation("RetryPipelineExecution", retry),
+    Operation("UpdatePipelineExecution", update),
     Operation("DescribePipelineExecution", describe),
     Operation("DescribePipelineDefinitionForExecution", definition),
     Operation("ListPipelineExecutions", list_),
-    Operation("ListPipelineExecutionSteps", steps),
-    Operation("ListPipelineParametersForExecution", parameters),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlparity.apis.sagemaker import (
+    callback_steps,
+    execution_steps,
     executions,
     experiments,
     lineage_artifacts,
@@ -30,6 +32,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *transform_jobs.OPERATIONS,
     *pipelines.OPERATIONS,
     *executions.OPERATIONS,
+    *execution_steps.OPERATIONS,
+    *callback_steps.OPERATIONS,
     *model_package_groups.OPERATIONS,
     *model_packages.OPERATIONS,
     *models.OPERATIONS,

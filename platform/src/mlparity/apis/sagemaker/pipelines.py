@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import idempotency, tags
+from mlparity.apis.sagemaker import idempotency, pipeline_versions, tags
 from mlparity.apis.sagemaker.arns import name_of
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.definition.reader import parse
-from mlparity.apis.sagemaker.errors import conflict, not_found, not_served, validation
+from mlparity.apis.sagemaker.errors import SageMakerError, conflict, not_found, not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.errors import ConflictError, NotFoundError, StorageError
@@ -28,8 +28,11 @@ def create(api: SageMaker, request: Request, caller: Caller) -> Response:
 
 def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
     name = request["PipelineName"]
+    definition = definition_text(api, request)
+    if _exists(api, name):
+        raise _taken(name)
     body = {
-        "PipelineDefinition": definition_text(api, request),
+        "PipelineVersionId": 1,
         "PipelineDisplayName": request.get("PipelineDisplayName", name),
         "RoleArn": request["RoleArn"],
         "CreatedBy": caller.user_context(),
@@ -38,16 +41,28 @@ def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
     for member in ("PipelineDescription", "ParallelismConfiguration"):
         if member in request:
             body[member] = request[member]
+    pipeline_versions.keep(api, name, 1, definition)
     try:
         api.documents.create(KIND, name, body)
     except ConflictError:
-        # The SDK's upsert reads this sentence.
-        raise validation(
-            "Pipeline names must be unique within an AWS account and region. "
-            f"Pipeline with name ({name}) already exists."
-        ) from None
+        raise _taken(name) from None
     tags.set_on_create(api, api.arns.pipeline(name), request)
     return {"PipelineArn": api.arns.pipeline(name)}
+
+
+def _exists(api: SageMaker, name: str) -> bool:
+    try:
+        api.documents.get(KIND, name)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _taken(name: str) -> SageMakerError:
+    # The SDK's upsert reads this sentence.
+    return validation(
+        f"Pipeline names must be unique within an AWS account and region. Pipeline with name ({name}) already exists."
+    )
 
 
 def definition_text(api: SageMaker, request: Request) -> str:
@@ -83,25 +98,29 @@ def update(api: SageMaker, request: Request, caller: Caller) -> Response:
     pipeline = find(api, request["PipelineName"])
     members = ("PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration")
     changes: dict[str, Any] = {name: request[name] for name in members if name in request}
+    version: int = pipeline.body["PipelineVersionId"]
     if "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request:
-        changes["PipelineDefinition"] = definition_text(api, request)
+        version += 1
+        pipeline_versions.keep(api, pipeline.name, version, definition_text(api, request))
+        changes["PipelineVersionId"] = version
     changes["LastModifiedBy"] = caller.user_context()
     api.documents.merge(KIND, pipeline.name, changes)
-    return {"PipelineArn": api.arns.pipeline(pipeline.name)}
+    return {"PipelineArn": api.arns.pipeline(pipeline.name), "PipelineVersionId": version}
 
 
 def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DescribePipeline."""
-    if "PipelineVersionId" in request:
-        raise not_served("PipelineVersionId")
     pipeline = find(api, request["PipelineName"])
+    version = request.get("PipelineVersionId", pipeline.body["PipelineVersionId"])
+    members = {key: value for key, value in pipeline.body.items() if key != "PipelineVersionId"}
     response: Response = {
         "PipelineArn": api.arns.pipeline(pipeline.name),
         "PipelineName": pipeline.name,
         "PipelineStatus": "Active",
         "CreationTime": pipeline.created_at,
         "LastModifiedTime": pipeline.modified_at,
-        **pipeline.body,
+        **members,
+        **pipeline_versions.shown(pipeline_versions.find(api, pipeline.name, version)),
     }
     if last := _last_execution(api, pipeline.name):
         response["LastRunTime"] = last.created_at
@@ -148,6 +167,7 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
             f"Pipeline {api.arns.pipeline(pipeline.name)} cannot be deleted while execution {running[0].id} is running"
         )
     api.documents.delete(KIND, pipeline.name)
+    pipeline_versions.forget(api, pipeline.name)
     api.tags.remove(api.arns.pipeline(pipeline.name))
     return {"PipelineArn": api.arns.pipeline(pipeline.name)}
 
@@ -156,10 +176,11 @@ OPERATIONS = (
     Operation(
         "CreatePipeline",
         create,
-        "steps: Processing, Training, Condition, Fail, RegisterModel; no caching, no retry policies",
+        "steps: Processing, Training, Condition, Fail, RegisterModel, Callback, Lambda; the others are refused by name",
     ),
     Operation("UpdatePipeline", update, "as CreatePipeline"),
-    Operation("DescribePipeline", describe, "no versions"),
+    Operation("DescribePipeline", describe),
     Operation("ListPipelines", list_),
     Operation("DeletePipeline", delete),
+    *pipeline_versions.OPERATIONS,
 )

@@ -37,21 +37,34 @@ def negated(condition: Mapping[str, Any]) -> Any:
 
 
 def _compare(kind: str, left: Any, right: Any) -> bool:
-    """Numbers compare as numbers, also where one of them came as text; NaN is never anything."""
-    left, right = _as_number(left, right), _as_number(right, left)
+    """Numbers compare as numbers, also where one of them came as text; NaN is never anything.
+
+    Values of different kinds are not equal; asking which is greater is an error.
+    """
+    left, right = _in_kind_of(left, right), _in_kind_of(right, left)
     if any(isinstance(side, float) and math.isnan(side) for side in (left, right)):
         return False
-    try:
-        return _COMPARISONS[kind](left, right)
-    except TypeError:
-        raise InvalidRequestError(
-            f"condition {kind} cannot compare {left!r} with {right!r}", "they are of different kinds"
-        ) from None
+    if kind == "Equals" and isinstance(left, bool) is not isinstance(right, bool):
+        return False  # Python would call true and 1 equal
+    if kind == "Equals":
+        return bool(left == right)
+    if not _are_ordered(left, right):
+        raise InvalidRequestError(f"condition {kind} cannot compare {left!r} with {right!r}", "they have no order")
+    return _COMPARISONS[kind](left, right)
 
 
-def _as_number(value: Any, other: Any) -> Any:
-    is_number = isinstance(other, int | float) and not isinstance(other, bool)
-    if isinstance(value, str) and is_number:
+def _are_ordered(left: Any, right: Any) -> bool:
+    sides = (left, right)
+    if all(isinstance(side, str) for side in sides):
+        return True
+    return all(isinstance(side, int | float) and not isinstance(side, bool) for side in sides)
+
+
+def _in_kind_of(value: Any, other: Any) -> Any:
+    """Text in the kind of ``other``, where it can be: the API's parameters and properties often are text."""
+    if isinstance(value, str) and isinstance(other, bool):
+        return {"true": True, "false": False}.get(value.lower(), value)
+    if isinstance(value, str) and isinstance(other, int | float):
         try:
             return float(value)
         except ValueError:

@@ -16,9 +16,9 @@ class PathError(LookupError):
 
 
 def tokens(path: str) -> list[str | int]:
-    """The keys and indexes of a path. Raises ``PathError`` for one that cannot be read."""
+    """The keys and indexes of a path, which may begin with "$". Raises ``PathError`` for one that cannot be read."""
     found: list[str | int] = []
-    position = 0
+    position = 1 if path.startswith("$") else 0
     while position < len(path):
         match = _TOKEN.match(path, position)
         if match is None:

@@ -8,19 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlparity.apis.sagemaker.definition.conditions import TYPES, negated
+from mlparity.apis.sagemaker.definition.outputs import check_declared
+from mlparity.apis.sagemaker.definition.policies import retry_rules, reuse_within_seconds
 from mlparity.apis.sagemaker.definition.references import STEP, check_execution_variable, references
+from mlparity.apis.sagemaker.definition.step_types import NOT_SERVED, SERVED
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.engine.runs import Gate, StepPlan
 
 VERSION = "2020-12-01"
-STEP_TYPES = ("Processing", "Training", "Condition", "Fail", "RegisterModel")
 IF, ELSE = "True", "False"
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_]){0,63}")
 _PARAMETER_TYPES = {"String", "Integer", "Float", "Boolean"}
-_VENDOR_TYPES = {
-    "AutoML", "Callback", "ClarifyCheck", "EMR", "EMRServerless", "Lambda", "Model", "NotebookJob",
-    "QualityCheck", "Transform", "Tuning", "Endpoint", "EndpointConfig",
-}  # fmt: skip
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -63,10 +61,20 @@ def read_steps(document: Mapping[str, Any]) -> list[StepPlan]:
         if step["Name"] in seen:
             raise validation(f"Step names must be unique within a pipeline. Duplicate step name: {step['Name']}")
         seen.add(step["Name"])
-    return [
-        StepPlan(step["Name"], step["Type"], tuple(sorted(_needs(step) - {step["Name"]})), _own_body(step), gate)
-        for step, gate in flat
-    ]
+    return [_plan(step, gate) for step, gate in flat]
+
+
+def _plan(step: Mapping[str, Any], gate: Gate | None) -> StepPlan:
+    kind = SERVED[step["Type"]]
+    return StepPlan(
+        step["Name"],
+        step["Type"],
+        tuple(sorted(_needs(step) - {step["Name"]})),
+        _own_body(step),
+        gate,
+        reuse_within_seconds(step, kind),
+        retry_rules(step, kind),
+    )
 
 
 def _flatten(steps: Sequence[Any], gate: Gate | None) -> Iterator[tuple[dict[str, Any], Gate | None]]:
@@ -85,16 +93,16 @@ def _check_shape(step: Any) -> None:
     name, kind = step["Name"], step.get("Type")
     if not _NAME.fullmatch(name):
         raise validation(f"Invalid step name: {name}")
-    if kind in _VENDOR_TYPES:
+    if kind in NOT_SERVED:
         raise not_served(f"step {name}: step type {kind}")
-    if kind not in STEP_TYPES:
+    if not isinstance(kind, str) or kind not in SERVED:
         raise validation(f"Unknown step type {kind} for step {name}")
     if not isinstance(step.get("Arguments"), dict):
         raise validation(f"Step {name} must have Arguments")
-    for feature in ("CacheConfig", "RetryPolicies"):
-        value = step.get(feature)
-        if value and not (feature == "CacheConfig" and not value.get("Enabled")):
-            raise not_served(f"step {name}: {feature}")
+    for member in SERVED[kind].members:
+        if not step.get(member):
+            raise validation(f"Step {name} of type {kind} must have {member}")
+    check_declared(step)
     if kind == "Condition" and not step["Arguments"].get("Conditions"):
         raise validation(f"Condition step {name} must have Conditions")
 
@@ -114,11 +122,18 @@ def _needs(step: Mapping[str, Any]) -> set[str]:
         str(item).split(".", 1)[-1] if str(item).startswith("Steps.") else str(item)
         for item in step.get("DependsOn") or ()
     }
-    for expression in references(body.get("Arguments")):
+    for expression in _expressions(body):
         match = STEP.fullmatch(expression)
         if match:
             named.add(match.group(1))
     return named
+
+
+def _expressions(body: Mapping[str, Any]) -> Iterator[str]:
+    """Every reference of a step, those beside its Arguments included."""
+    yield from references(body.get("Arguments"))
+    for member in SERVED[body["Type"]].members:
+        yield from references(body[member])
 
 
 def _parameter_names(document: Mapping[str, Any]) -> set[str]:
@@ -139,7 +154,7 @@ def _check_references(plan: StepPlan, names: set[str], parameters: set[str]) -> 
     for needed in plan.depends_on:
         if needed not in names:
             raise validation(f"Step {plan.name} depends on step {needed}, which is not in the pipeline")
-    for expression in references(plan.body["Arguments"]):
+    for expression in _expressions(plan.body):
         root, _, rest = expression.partition(".")
         known = (
             (root == "Parameters" and rest in parameters)

@@ -1,4 +1,8 @@
-"""Processing and Training steps: a job each."""
+"""Steps that are a job each: Processing, Training, and whatever else is one.
+
+Another type of job step is a ``JobKind`` here or beside its job's operations, a line in ``steps.handlers`` and one in
+``definition.step_types.SERVED``.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from typing import Any
 
 from mlparity.apis.sagemaker import processing_jobs, training_jobs
 from mlparity.apis.sagemaker.context import SageMaker
-from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.definition.step_types import SERVED
 from mlparity.apis.sagemaker.job_status import failure_reason
+from mlparity.apis.sagemaker.steps import faults
 from mlparity.apis.sagemaker.steps.resolution import checked_request, job_name, resolver
 from mlparity.engine.jobs import Job, Phase
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
-from mlparity.errors import InvalidRequestError
 
 _ENDS = {
     Phase.COMPLETED: StepStatus.SUCCEEDED,
@@ -23,19 +27,37 @@ _ENDS = {
 
 
 @dataclass(frozen=True)
-class _JobStep:
-    """What both have in common, given the job's noun and its two functions."""
+class JobKind:
+    """What a job step needs to know of its job.
 
-    api: Callable[[], SageMaker]
-    kind: str  # "TrainingJob"
+    ``noun``: as in ``Create{noun}`` and ``{noun}Name``. ``submit(api, request, run_id=, step=)`` starts the job that a
+    checked request asks for. ``outputs(api, job)``: the Describe response, as JSON, which later steps refer to.
+    """
+
+    noun: str  # "TrainingJob"
+    arn_kind: str  # "training-job"
     submit: Callable[..., Job]
     outputs: Callable[[SageMaker, Job], dict[str, Any]]
+    metadata: str = ""  # its member of the step's Metadata, where that is not the noun: "TuningJob"
+    takes_experiment: bool = True  # whether the request has ExperimentConfig
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """A step that is a job."""
+
+    api: Callable[[], SageMaker]
+    kind: JobKind
 
     def start(self, context: StepContext) -> StepUpdate:
         """Create the job; after a crash, find the one created before."""
         api = self.api()
         earlier = api.jobs.repository.of_run(context.run.id, context.plan.name)
-        job = earlier[-1] if earlier else self._create(api, context)
+        mine = [job for job in earlier if job.id not in context.step.past_jobs]
+        try:
+            job = mine[-1] if mine else self._create(api, context)
+        except Exception as error:  # noqa: BLE001 - the fault decides whether it is tried again
+            return faults.of_creation(f"Create{self.kind.noun}", error)
         if job.phase.is_final:
             return self.on_job(context, job)
         return StepUpdate(StepStatus.EXECUTING, job_id=job.id, details=self._details(api, job))
@@ -46,12 +68,13 @@ class _JobStep:
         status = _ENDS[job.phase]
         if job.phase is Phase.STOPPED and job.stop_requested_at is None:
             status = StepStatus.FAILED  # out of time: nobody asked for it
-        reason = self._reason(job) if status is StepStatus.FAILED else None
+        failed = status is StepStatus.FAILED
         return StepUpdate(
             status,
-            outputs=self.outputs(api, job),
+            outputs=self.kind.outputs(api, job),
             details=self._details(api, job),
-            failure_reason=reason,
+            failure_reason=self._reason(job) if failed else None,
+            fault=faults.of_job(job) if failed else None,
             job_id=job.id,
         )
 
@@ -60,37 +83,35 @@ class _JobStep:
         if context.step.job_id is not None:
             self.api().jobs.stop(context.step.job_id)
 
+    def cache_inputs(self, context: StepContext) -> Mapping[str, Any]:
+        """The attributes that SageMaker documents for the type, resolved."""
+        member = f"{self.kind.noun}Name"
+        request = resolver(self.api(), context, **{member: ""}).resolve(context.plan.body["Arguments"])
+        counted = SERVED[context.plan.kind].cached or tuple(request)
+        return {name: request[name] for name in counted if request.get(name) is not None and name != member}
+
     def _create(self, api: SageMaker, context: StepContext) -> Job:
         arguments: Mapping[str, Any] = context.plan.body["Arguments"]
-        member = f"{self.kind}Name"
+        member = f"{self.kind.noun}Name"
         base = arguments.get(member)
         values = resolver(api, context)
         name = job_name(api, context, str(values.resolve(base)) if base else None)
         request = {**resolver(api, context, **{member: name}).resolve(arguments), member: name}
         experiment = context.run.plan.context.get("ExperimentName")
-        if experiment and "ExperimentConfig" not in request:
-            request["ExperimentConfig"] = {"ExperimentName": experiment, "TrialName": context.run.id}
-        try:
-            checked = checked_request(api, f"Create{self.kind}", request)
-            return self.submit(api, checked, run_id=context.run.id, step=context.plan.name)
-        except SageMakerError as error:
-            raise InvalidRequestError(f"ClientError: Failed to invoke Create{self.kind}", error.message) from error
+        if self.kind.takes_experiment and experiment and "ExperimentConfig" not in request:
+            trial = context.run.plan.context.get("TrialName") or context.run.id
+            request["ExperimentConfig"] = {"ExperimentName": experiment, "TrialName": trial}
+        checked = checked_request(api, f"Create{self.kind.noun}", request)
+        return self.kind.submit(api, checked, run_id=context.run.id, step=context.plan.name)
 
     def _details(self, api: SageMaker, job: Job) -> dict[str, Any]:
-        kind = "training-job" if self.kind == "TrainingJob" else "processing-job"
-        return {self.kind: {"Arn": api.arns.of(kind, job.name)}}
+        return {self.kind.metadata or self.kind.noun: {"Arn": api.arns.of(self.kind.arn_kind, job.name)}}
 
     def _reason(self, job: Job) -> str:
         if job.phase is Phase.STOPPED:
-            return f"ClientError: {self.kind} {job.name} exceeded its MaxRuntimeInSeconds"
-        return f"{self.kind} failed: {failure_reason(job)}"
+            return f"ClientError: {self.kind.noun} {job.name} exceeded its MaxRuntimeInSeconds"
+        return f"{self.kind.noun} failed: {failure_reason(job)}"
 
 
-def ProcessingStep(api: Callable[[], SageMaker]) -> _JobStep:  # noqa: N802 - reads as the step's name
-    """A Processing step."""
-    return _JobStep(api, processing_jobs.KIND, processing_jobs.submit, processing_jobs.outputs)
-
-
-def TrainingStep(api: Callable[[], SageMaker]) -> _JobStep:  # noqa: N802 - reads as the step's name
-    """A Training step."""
-    return _JobStep(api, training_jobs.KIND, training_jobs.submit, training_jobs.outputs)
+PROCESSING = JobKind(processing_jobs.KIND, "processing-job", processing_jobs.submit, processing_jobs.outputs)
+TRAINING = JobKind(training_jobs.KIND, "training-job", training_jobs.submit, training_jobs.outputs)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mlparity.apis.sagemaker import model_package_groups, model_packages
 from mlparity.apis.sagemaker.context import Caller, SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.steps import faults
 from mlparity.apis.sagemaker.steps.resolution import checked_request, resolver
 from mlparity.engine.jobs import Job
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
-from mlparity.errors import InvalidRequestError
+from mlparity.errors import MlparityError
+
+_TOKEN_LENGTH = 36  # the model's limit of a ClientToken
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class RegisterModelStep:
     def start(self, context: StepContext) -> StepUpdate:
         """Register. A restart in between finds the version by the token that names this step."""
         api = self.api()
-        arguments = resolver(api, context).resolve(context.plan.body["Arguments"])
-        token = f"{context.run.id}-{context.plan.name}"[:36]
+        arguments: dict[str, Any] = resolver(api, context).resolve(context.plan.body["Arguments"])
+        token = hashlib.sha256(f"{context.run.id}/{context.plan.name}".encode()).hexdigest()[:_TOKEN_LENGTH]
         caller = Caller(str(context.run.plan.context.get("RoleArn", "")), context.run.id)
         try:
             request = checked_request(api, "CreateModelPackage", {**arguments, "ClientToken": token})
@@ -32,8 +37,8 @@ class RegisterModelStep:
             if group:
                 model_package_groups.ensure(api, group, caller)
             arn = model_packages.create(api, request, caller)["ModelPackageArn"]
-        except SageMakerError as error:
-            raise InvalidRequestError("ClientError: Failed to invoke CreateModelPackage", error.message) from error
+        except (SageMakerError, MlparityError) as error:
+            return faults.of_creation("CreateModelPackage", error)
         return StepUpdate(
             StepStatus.SUCCEEDED,
             outputs={**arguments, "ModelPackageArn": arn},

@@ -7,9 +7,9 @@ from typing import Any
 
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.definition.references import PropertyFile, Resolver
+from mlparity.apis.sagemaker.errors import SageMakerError, validation
 from mlparity.engine.runs import StepContext
 from mlparity.engine.workspace import parse_uri
-from mlparity.errors import InvalidRequestError
 from mlparity.wire.aws_model import SerializationError, message
 
 
@@ -48,13 +48,16 @@ def job_name(api: SageMaker, context: StepContext, base: str | None) -> str:
 
 
 def checked_request(api: SageMaker, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """A step's arguments as the request of ``operation``, checked like one that came over the wire."""
+    """A step's arguments as the request of ``operation``, checked like one that came over the wire.
+
+    Raises ``SageMakerError`` with what that one's answer would say.
+    """
     try:
         value, violations = api.model.read_request(operation, _without_nulls(request))
     except SerializationError as error:
-        raise InvalidRequestError("ClientError: Failed to invoke " + operation, str(error)) from error
+        raise SageMakerError("SerializationException", str(error)) from error
     if violations:
-        raise InvalidRequestError("ClientError: Failed to invoke " + operation, message(violations))
+        raise validation(message(violations))
     return value
 
 
