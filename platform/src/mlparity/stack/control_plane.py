@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -18,8 +20,10 @@ from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.steps import handlers
 from mlparity.clock import Clock, SystemClock
+from mlparity.engine.container import ContainerExecutor
 from mlparity.engine.environments import Environments
 from mlparity.engine.events import Event, EventJournal
+from mlparity.engine.executors import Executors
 from mlparity.engine.job_repository import JobRepository
 from mlparity.engine.job_service import JobHost, JobService, Means
 from mlparity.engine.lineage import LineageRepository
@@ -28,6 +32,7 @@ from mlparity.engine.run_engine import RunEngine
 from mlparity.engine.run_repository import RunRepository
 from mlparity.engine.runtimes import RuntimeMap
 from mlparity.engine.sandbox import SandboxExecutor
+from mlparity.engine.scheduling import TimerService
 from mlparity.engine.tracking import Tracking
 from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import AwsEndpoint
@@ -36,6 +41,7 @@ from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.job_environment import job_environment, job_files
+from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -58,6 +64,8 @@ class ControlPlane:
         self._executor = SandboxExecutor(
             config.data_dir / "scratch", clock, ids, hidden=[config.data_dir], files=job_files(config)
         )
+        owner = hashlib.sha256(str(config.data_dir.resolve()).encode()).hexdigest()[:16]
+        self._containers = ContainerExecutor(owner, config.data_dir / "scratch" / "containers")
         self._runtimes = RuntimeMap.load(
             shipped("stacks") / "runtimes.yaml", own=user_runtimes(), exact=config.exact_runtimes
         )
@@ -65,7 +73,8 @@ class ControlPlane:
         self._tracking = Tracking(config.mlflow_url, job_repository, clock)
         host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs)
         environments = Environments(config.data_dir / "environments")
-        means = Means(self._store, self._executor, self._runtimes, environments, self._logs, self._tracking, host)
+        executors = Executors(self._executor, self._containers)
+        means = Means(self._store, executors, self._runtimes, environments, self._logs, self._tracking, host)
         self._jobs = JobService(job_repository, means, clock)
         run_handlers = handlers(lambda: self._sagemaker)
         self._runs = RunEngine(RunRepository(self._database, clock), job_repository, run_handlers, clock)
@@ -87,7 +96,16 @@ class ControlPlane:
             send_message=lambda url, body: self._aws.send_message(url, body),
             function=lambda arn: self._aws.function(arn),
         )
-        self._aws = AwsServices(config, self._database, clock, ids, self._logs)
+        self._timers = TimerService(clock)
+        self._aws = AwsServices(
+            config,
+            self._database,
+            clock,
+            ids,
+            self._logs,
+            timers=self._timers,
+            start_pipeline=pipeline_starter(lambda: self._sagemaker),
+        )
         self._listen()
         self.app = self._endpoint(clock, ids)
 
@@ -98,9 +116,12 @@ class ControlPlane:
         for bucket in (self._config.default_bucket, self._config.mlflow_bucket):
             self._store.ensure_bucket(bucket)
         self._events.start()
+        self._containers.recover()
         self._jobs.recover()
         lineage_jobs.recover(self._sagemaker)
+        self._tracking.start()
         self._runs.start()
+        self._timers.start()
         self._in_background("aws-warm", self._aws.warm)
         self._in_background("zygote-warm", self._warm_workers)
         self._in_background("log-index", self._index_logs)
@@ -108,10 +129,12 @@ class ControlPlane:
     def close(self) -> None:
         """Stop the jobs and the threads. The database keeps the truth for the next start."""
         self._closing.set()
+        self._timers.close()
         self._aws.close()
         self._runs.close()
         self._jobs.close()
         self._executor.close()
+        self._containers.close()
         self._events.close()
         self._tracking.close()
         self._database.close()
@@ -156,12 +179,13 @@ class ControlPlane:
 
     def _warm_workers(self) -> None:
         for runtime in self._runtimes.runtimes.values():
-            if runtime.preload and runtime.kind != "venv":  # those are built when a job first needs them
+            if runtime.preload and runtime.kind in {"host", "builtin"}:
                 self._executor.warm(runtime)
 
     def _index_logs(self) -> None:
         while not self._closing.wait(_LOG_INDEX_SECONDS):
-            self._logs.index()
+            with contextlib.suppress(OSError):  # a full disk: the lines are dated later
+                self._logs.index()
 
     @staticmethod
     def _in_background(name: str, action: Any) -> None:

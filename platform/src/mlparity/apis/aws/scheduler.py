@@ -87,7 +87,7 @@ class SchedulerService:
         body = {name: params[name] for name in _OPTIONAL if name in params}
         for name in _TIMES:
             if name in body:
-                body[name] = body[name].isoformat()
+                body[name] = body[name].replace(microsecond=0).isoformat()
         return body | {
             "GroupName": group,
             "ScheduleExpression": params["ScheduleExpression"],

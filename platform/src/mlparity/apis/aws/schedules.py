@@ -23,6 +23,7 @@ from mlparity.wire.aws_schedule import is_one_time, read_expression, read_zone
 
 _LOG = logging.getLogger(__name__)
 LATEST = timedelta(minutes=5)
+_PRECISION = timedelta(minutes=1)  # of the vendor's invocations
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -51,9 +52,11 @@ class Schedules:
 
     def changed(self, schedule: Schedule) -> None:
         """Take note of a new or changed schedule."""
-        begin = max(_anchor(schedule), schedule.modified_at.replace(microsecond=0)) - _INSTANT  # a rate begins at once
+        now = self._clock.now()
+        # A rate begins at once; a start date of "now" is a moment old when it comes.
+        begin = _anchor(schedule) - _INSTANT if _anchor(schedule) > now - _PRECISION else now
         with self._lock:
-            self._plan(schedule, min(begin, self._clock.now()))
+            self._plan(schedule, min(begin, now))
         self._wake()
 
     def gone(self, schedule: Schedule) -> None:
