@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,14 @@ class JobRepository:
         self._database = database
         self._clock = clock
         self._ids = ids
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Everything that this thread writes in the block, here or through others, happens together or not at all."""
+        return self._database.write()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call ``action`` when the open transaction is committed; at once where there is none."""
+        self._database.after_commit(action)
 
     def create(self, new: NewJob) -> Job:
         """Store a job as PENDING. Raises ``ConflictError`` where the name is taken."""
@@ -107,6 +116,13 @@ class JobRepository:
     def active(self) -> list[Job]:
         """Every job that has not ended, oldest first."""
         query = select(jobs).where(jobs.c.phase.in_(ACTIVE)).order_by(jobs.c.created_at)
+        with self._database.read() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def untracked(self) -> list[Job]:
+        """The jobs that have ended and whose tracking runs have not been told, oldest first."""
+        told = jobs.c.results["tracking"]["ended"].as_boolean()
+        query = select(jobs).where(jobs.c.phase.not_in(ACTIVE), told.is_(False)).order_by(jobs.c.created_at)
         with self._database.read() as connection:
             return [_job(row) for row in connection.execute(query)]
 

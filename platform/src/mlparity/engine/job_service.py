@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,11 +23,12 @@ from mlparity.engine.job_run import (
     Signals,
 )
 from mlparity.engine.jobs import FailureKind, Job, NewJob, Phase
-from mlparity.errors import ConflictError
+from mlparity.errors import ConflictError, StateError
 
 __all__ = ["JobHost", "JobService", "Means"]
 
 _LOG = logging.getLogger(__name__)
+_PATIENCE = 1.0  # seconds before what the database refused is written again
 Listener = Callable[[Job], None]
 
 
@@ -39,14 +40,19 @@ class JobService:
         self._means = means
         self._clock = clock
         self._listeners: list[Listener] = []
+        self._witnesses: list[Listener] = []
         self._pool = ThreadPoolExecutor(means.host.max_parallel, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._signals: dict[str, Signals] = {}
-        self._closing = False
+        self._closing = threading.Event()
+        self._recovering = False
 
-    def listen(self, listener: Listener) -> None:
-        """Call ``listener`` after every phase that a job enters, in the job's thread."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *, within: bool = False) -> None:
+        """Call ``listener`` after every phase that a job enters, in the job's thread.
+
+        ``within``: before that is committed, so that what the listener writes is committed with it, or neither is.
+        """
+        (self._witnesses if within else self._listeners).append(listener)
 
     def submit(self, new: NewJob) -> Job:
         """Store a job and run it when a place is free. Raises ``ConflictError`` where the name is taken.
@@ -54,19 +60,21 @@ class JobService:
         An image without a runtime is refused here (``RuntimeUnavailableError``): better now than after a queue.
         """
         self._means.runtimes.resolve(new.spec.image)
-        job = self.repository.create(new)
-        self._tell(job)
-        self._enqueue(job.id)
+        with self.repository.transaction():
+            job = self.repository.create(new)
+            self._tell(job)
+            self.repository.after_commit(lambda: self._enqueue(job.id))
         return job
 
     def stop(self, job_id: str) -> Job:
         """Ask a job to stop: SIGTERM, then SIGKILL after its grace. A job that waits for a place stops at once."""
-        job = self.repository.request_stop(job_id)
-        self._signal(job_id, "stop")
-        if job.phase is Phase.PENDING:
-            return self._enter(job_id, Phase.STOPPED)
-        if not job.phase.is_final:
-            self._tell(job)
+        with self.repository.transaction():
+            job = self.repository.request_stop(job_id)
+            self.repository.after_commit(lambda: self._signal(job_id, "stop"))
+            if job.phase is Phase.PENDING:
+                return self._record(job_id, Phase.STOPPED)
+            if not job.phase.is_final:
+                self._tell(job)
         return job
 
     def interrupt(self, job_id: str) -> Job:
@@ -82,6 +90,13 @@ class JobService:
 
     def recover(self) -> None:
         """After a restart: start what had not started, store what had finished, fail what was cut off."""
+        self._recovering = True
+        try:
+            self._recover()
+        finally:
+            self._recovering = False
+
+    def _recover(self) -> None:
         active = self.repository.active()
         for folder in self._means.host.jobs_dir.glob("*"):  # of jobs that ended just before the crash
             if folder.name not in {job.id for job in active}:
@@ -96,13 +111,13 @@ class JobService:
                 self._fail(job, JobFailedError(FailureKind.INTERRUPTED, reason))
             else:
                 if job.phase is Phase.RUNNING:
-                    self._count_attempt(job)
-                    self._enter(job.id, Phase.INTERRUPTED, message="the local stack was stopped or killed")
+                    why = "the local stack was stopped or killed"
+                    self._enter(job.id, Phase.INTERRUPTED, message=why, results=_one_more_attempt(job))
                 self._enqueue(job.id)
 
     def close(self) -> None:
         """Kill what runs and wait for the threads. The database keeps the truth for ``recover``."""
-        self._closing = True
+        self._closing.set()
         with self._lock:
             running = list(self._signals)
         for job_id in running:
@@ -127,19 +142,25 @@ class JobService:
         try:
             again = self._run(job_id)
         except Exception as error:  # noqa: BLE001 - a defect must fail the job, not lose it
-            _LOG.exception("job %s", job_id)
-            with contextlib.suppress(Exception):
-                self._fail(self.repository.get(job_id), JobFailedError(FailureKind.INTERNAL, f"{error}"))
+            if not isinstance(error, StateError) or not self._closing.is_set():
+                _LOG.exception("job %s", job_id)
+                self._fail_safely(job_id, JobFailedError(FailureKind.INTERNAL, f"{error}"))
         finally:
             with self._lock:
                 self._signals.pop(job_id, None)
         if again:
             self._enqueue(job_id)
 
+    def _fail_safely(self, job_id: str, failure: JobFailedError) -> None:
+        try:
+            self._fail(self.repository.get(job_id), failure)
+        except Exception:  # noqa: BLE001 - the next start finds the job
+            _LOG.exception("job %s", job_id)
+
     def _run(self, job_id: str) -> bool:
         """Run the job to its end; whether it is to start again."""
         job = self.repository.get(job_id)
-        if job.phase.is_final or self._closing:
+        if job.phase.is_final or self._closing.is_set():
             return False
         try:
             stored = JobRun(self._means, self._enter, self._signals[job_id], job).run()
@@ -151,8 +172,7 @@ class JobService:
         except JobFailedError as failure:
             job = self.repository.get(job_id)
             if failure.kind is FailureKind.INTERNAL and self._may_start_again(job):
-                self._count_attempt(job)
-                self._enter(job_id, Phase.INTERRUPTED, message=failure.reason)
+                self._enter(job_id, Phase.INTERRUPTED, message=failure.reason, results=_one_more_attempt(job))
                 return True
             self._fail(job, failure)
         self._remove_folder(job)
@@ -174,45 +194,73 @@ class JobService:
         retries = job.spec.retries
         return retries.interruptible or int(job.results.get("attempts", 0)) < retries.attempts
 
-    def _count_attempt(self, job: Job) -> None:
-        if not job.spec.retries.interruptible:
-            self.repository.merge_results(job.id, {"attempts": int(job.results.get("attempts", 0)) + 1})
-
     def _end(self, job: Job, stored: dict[str, str]) -> None:
         if job.stop_requested_at is not None or job.results.get("timed_out"):
             self._enter(job.id, Phase.STOPPED, results={"outputs": stored})
         elif job.exit_code == 0:
             self._enter(job.id, Phase.COMPLETED, results={"outputs": stored})
         else:
-            self.repository.merge_results(job.id, {"outputs": stored})
             reason = str(job.results.get("program_failure") or "")
-            raise JobFailedError(FailureKind.PROGRAM, reason)
+            self._fail(job, JobFailedError(FailureKind.PROGRAM, reason), {"outputs": stored})
 
-    def _fail(self, job: Job, failure: JobFailedError) -> None:
+    def _fail(self, job: Job, failure: JobFailedError, results: Mapping[str, Any] | None = None) -> None:
         if failure.kind is not FailureKind.PROGRAM:  # the program's own failure is in its log already
-            self._means.logs.append(job.spec.log, f"{failure.kind.value} error: {failure.reason}")
+            with contextlib.suppress(OSError):  # a full disk
+                self._means.logs.append(job.spec.log, f"{failure.kind.value} error: {failure.reason}")
         self._enter(
             job.id,
             Phase.FAILED,
             failure_reason=failure.reason[:REASON_LIMIT],
-            results={"failure_kind": failure.kind.value},
+            results={"failure_kind": failure.kind.value, **(results or {})},
         )
 
     def _enter(self, job_id: str, phase: Phase, **details: Any) -> Job:
-        job = self.repository.enter(job_id, phase, **details)
+        """Record the phase; where the database refuses (a full disk), again until it does not.
+
+        Raises ``StateError`` only while the service starts, or where it closes meanwhile; the next start goes on from
+        the phase before.
+        """
+        if phase.is_final:
+            results = {**details.pop("results", {}), **self._means.tracking.end(self.repository.get(job_id), phase)}
+            details["results"] = results
+        while True:
+            try:
+                return self._record(job_id, phase, **details)
+            except StateError as error:
+                _LOG.warning("job %s is %s, which cannot be written down yet: %s", job_id, phase.value, error)
+                if self._recovering or self._closing.wait(_PATIENCE):
+                    raise
+
+    def _record(self, job_id: str, phase: Phase, **details: Any) -> Job:
+        with self.repository.transaction():
+            job = self.repository.enter(job_id, phase, **details)
+            self._tell(job)
         if phase.is_final:
             for instance in job.spec.instances:
                 self._means.logs.finish(instance.log)
-            self._means.tracking.end(job)
-        self._tell(job)
         return job
 
     def _tell(self, job: Job) -> None:
+        for witness in self._witnesses:
+            try:
+                with self.repository.transaction():
+                    witness(job)
+            except StateError:
+                raise
+            except Exception:  # noqa: BLE001 - one listener must not break the job
+                _LOG.exception("a listener failed for job %s", job.name)
+        self.repository.after_commit(lambda: self._tell_listeners(job))
+
+    def _tell_listeners(self, job: Job) -> None:
         for listener in self._listeners:
             try:
                 listener(job)
-            except Exception:  # noqa: BLE001 - one listener must not break the job
+            except Exception:  # noqa: BLE001 - as above
                 _LOG.exception("a listener failed for job %s", job.name)
 
     def _remove_folder(self, job: Job) -> None:
         shutil.rmtree(self._means.host.jobs_dir / job.id, ignore_errors=True)
+
+
+def _one_more_attempt(job: Job) -> dict[str, int]:
+    return {} if job.spec.retries.interruptible else {"attempts": int(job.results.get("attempts", 0)) + 1}

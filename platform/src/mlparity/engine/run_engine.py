@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ from mlparity.engine.runs import (
     StepUpdate,
 )
 from mlparity.engine.step_cache import CacheableHandler, cache_key, oldest_reusable
-from mlparity.errors import MlparityError
+from mlparity.errors import MlparityError, StateError
 
 _LOG = logging.getLogger(__name__)
 _FAILED = "Step failure: One or multiple steps failed."
@@ -69,50 +69,57 @@ class RunEngine:
         self._thread = threading.Thread(target=self._loop, name="runs", daemon=True)
 
     def listen(self, on_run: RunListener, on_step: StepListener) -> None:
-        """Call back on every change of a run (with its status before) and of a step."""
+        """Call back on every change of a run (with its status before) and of a step.
+
+        What a listener writes is committed together with the change.
+        """
         self._run_listeners.append(on_run)
         self._step_listeners.append(on_step)
 
     def submit(self, new: NewRun) -> Run:
         """Store a run and begin it."""
-        run = self.repository.create(new)
-        self._tell_run(run, None)
-        self._queue.put(_Signal(run.id))
+        with self.repository.transaction():
+            run = self.repository.create(new)
+            self._tell_run(run, None)
+            self._signal(run.id)
         return run
 
     def stop(self, run_id: str) -> Run:
         """Ask a run to stop: its steps are stopped, then it is STOPPED."""
-        run, before = self.repository.set_status(run_id, RunStatus.STOPPING)
-        if before is not run.status:
-            self._tell_run(run, before)
-        self._queue.put(_Signal(run_id))
+        with self.repository.transaction():
+            run, before = self.repository.set_status(run_id, RunStatus.STOPPING)
+            if before is not run.status:
+                self._tell_run(run, before)
+            self._signal(run_id)
         return run
 
     def reopen(self, run_id: str) -> Run:
         """Go on with a FAILED or STOPPED run: what failed or was stopped runs again. Any other run stays."""
-        run, before = self.repository.reopen(run_id)
-        if before is not run.status:
-            self._tell_run(run, before)
-        self._queue.put(_Signal(run_id))
+        with self.repository.transaction():
+            run, before = self.repository.reopen(run_id)
+            if before is not run.status:
+                self._tell_run(run, before)
+            self._signal(run_id)
         return run
 
     def report(self, run_id: str, step: str, change: StepUpdate) -> Step:
         """Take in what somebody outside says of a step that runs without a job. A step that has ended stays."""
-        run, before = self.repository.get(run_id), self.repository.steps(run_id)[step]
-        updated = self.repository.update_step(run_id, step, change)
-        if updated.status is not before.status:
-            self._tell_step(run, updated, before.status)
-        self._queue.put(_Signal(run_id))
+        with self.repository.transaction():
+            run, before = self.repository.get(run_id), self.repository.steps(run_id)[step]
+            updated = self.repository.update_step(run_id, step, change)
+            if updated.status is not before.status:
+                self._tell_step(run, updated, before.status)
+            self._signal(run_id)
         return updated
 
     def wake(self, run_id: str = "") -> None:
         """Look at a run again, and at the clock: for a change of its parallelism, and for tests that move time."""
-        self._queue.put(_Signal(run_id))
+        self._signal(run_id)
 
     def on_job(self, job: Job) -> None:
         """To be told of every job's phases (``JobService.listen``)."""
         if job.run_id is not None and job.phase.is_final:
-            self._queue.put(_Signal(job.run_id))
+            self._signal(job.run_id)
 
     def start(self) -> None:
         """Take up every unfinished run and go on."""
@@ -125,6 +132,10 @@ class RunEngine:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
+
+    def _signal(self, run_id: str) -> None:
+        """Have the thread look, once what it is to see is committed."""
+        self.repository.after_commit(lambda: self._queue.put(_Signal(run_id)))
 
     def _loop(self) -> None:
         while True:
@@ -149,10 +160,20 @@ class RunEngine:
         self._due.pop(run_id, None)
         try:
             self._advance(run_id)
+        except StateError as error:  # nothing is decided while nothing can be written down
+            _LOG.warning("run %s waits: %s", run_id, error)
+            self._due[run_id] = self._clock.now() + timedelta(seconds=_PATIENCE)
         except Exception as error:  # noqa: BLE001 - one run must not stop the others
             _LOG.exception("run %s", run_id)
-            run, before = self.repository.set_status(run_id, RunStatus.FAILED, f"internal error: {error}")
-            self._tell_run(run, before)
+            self._give_up(run_id, f"internal error: {error}")
+
+    def _give_up(self, run_id: str, reason: str) -> None:
+        try:
+            with self.repository.transaction():
+                run, before = self.repository.set_status(run_id, RunStatus.FAILED, reason)
+                self._tell_run(run, before)
+        except Exception:  # noqa: BLE001 - nor must it end the thread; a restart looks at the run again
+            _LOG.exception("run %s", run_id)
 
     def _advance(self, run_id: str) -> None:
         run = self.repository.get(run_id)
@@ -261,8 +282,9 @@ class RunEngine:
             if step.status is StepStatus.RETRYING:
                 self._apply(run, steps, step, StepUpdate(StepStatus.STOPPED))
             elif step.status in {StepStatus.STARTING, StepStatus.EXECUTING}:
-                step = self._apply(run, steps, step, StepUpdate(StepStatus.STOPPING, due_at=step.due_at))
-                self._handler(run, plan).stop(StepContext(run, plan, step, steps))
+                with self.repository.transaction():  # a step that is stopping has been told to
+                    step = self._apply(run, steps, step, StepUpdate(StepStatus.STOPPING, due_at=step.due_at))
+                    self._handler(run, plan).stop(StepContext(run, plan, step, steps))
 
     def _settle(self, run: Run, steps: Mapping[str, Step]) -> None:
         """End the run where nothing is left to do."""
@@ -280,8 +302,9 @@ class RunEngine:
             self._end(run, RunStatus.SUCCEEDED)
 
     def _end(self, run: Run, status: RunStatus, reason: str = "") -> None:
-        ended, before = self.repository.set_status(run.id, status, reason)
-        self._tell_run(ended, before)
+        with self.repository.transaction():
+            ended, before = self.repository.set_status(run.id, status, reason)
+            self._tell_run(ended, before)
 
     def _handler(self, run: Run, plan: StepPlan) -> StepHandler:
         return self._handlers[run.api, plan.kind]
@@ -291,6 +314,8 @@ class RunEngine:
         """A handler's refusal is the step's failure, and so is its defect."""
         try:
             return action()
+        except StateError:
+            raise  # it says nothing about the step
         except MlparityError as error:
             return StepUpdate(StepStatus.FAILED, failure_reason=str(error))
         except Exception as error:  # noqa: BLE001 - a defect fails the step, and says so, instead of hanging the run
@@ -298,10 +323,11 @@ class RunEngine:
             return StepUpdate(StepStatus.FAILED, failure_reason=f"InternalServerError: {error!r}")
 
     def _apply(self, run: Run, steps: dict[str, Step], step: Step, change: StepUpdate) -> Step:
-        updated = self.repository.update_step(run.id, step.name, change)
+        with self.repository.transaction():
+            updated = self.repository.update_step(run.id, step.name, change)
+            if updated.status is not step.status:
+                self._tell_step(run, updated, step.status)
         steps[step.name] = updated
-        if updated.status is not step.status:
-            self._tell_step(run, updated, step.status)
         return updated
 
     def _tell_step(self, run: Run, step: Step, before: StepStatus) -> None:

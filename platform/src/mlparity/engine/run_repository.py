@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -42,6 +43,14 @@ class RunRepository:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Everything that this thread writes in the block, here or through others, happens together or not at all."""
+        return self._database.write()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call ``action`` when the open transaction is committed; at once where there is none."""
+        self._database.after_commit(action)
 
     def create(self, new: NewRun) -> Run:
         """Store a run as EXECUTING with its steps PENDING, but for those reused or left out."""

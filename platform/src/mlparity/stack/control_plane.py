@@ -141,7 +141,7 @@ class ControlPlane:
 
     def _listen(self) -> None:
         api = self._sagemaker
-        self._jobs.listen(partial(state_events.job, api))
+        self._jobs.listen(partial(state_events.job, api), within=True)
         self._jobs.listen(partial(lineage_jobs.job, api))
         self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlparity.clock import Clock
@@ -46,6 +47,10 @@ class DocumentRepository:
         self._database = database
         self._clock = clock
         self._api = api
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Everything that this thread writes in the block, here or through others, happens together or not at all."""
+        return self._database.write()
 
     def create(self, kind: str, name: str, body: Mapping[str, Any]) -> Document:
         """Store a new document. Raises ``ConflictError`` where the name is taken."""

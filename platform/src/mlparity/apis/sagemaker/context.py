@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,3 +60,10 @@ class SageMaker:
     send_message: Callable[[str, str], None]
     # A Lambda function by its ARN. Raises ``NotFoundError``, which tells how to make it known here.
     function: Callable[[str], FunctionCode]
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """What an operation writes in the block (rows, tags, events) happens together or not at all.
+
+        For what takes no time: nobody else can write meanwhile.
+        """
+        return self.documents.transaction()

@@ -19,14 +19,15 @@ def create(api: SageMaker, request: Request, caller: Caller) -> Response:
     if "ManagedConfiguration" in request:
         raise not_served("ManagedConfiguration")
     name = request["ModelPackageGroupName"]
-    try:
-        api.registry.create_group(
-            name, request.get("ModelPackageGroupDescription", ""), {"CreatedBy": caller.user_context()}
-        )
-    except ConflictError:
-        raise validation(f"Model Package Group already exists: {api.arns.model_package_group(name)}") from None
     arn = api.arns.model_package_group(name)
-    tags.set_on_create(api, arn, request)
+    try:
+        with api.transaction():
+            api.registry.create_group(
+                name, request.get("ModelPackageGroupDescription", ""), {"CreatedBy": caller.user_context()}
+            )
+            tags.set_on_create(api, arn, request)
+    except ConflictError:
+        raise validation(f"Model Package Group already exists: {arn}") from None
     return {"ModelPackageGroupArn": arn}
 
 

@@ -167,6 +167,11 @@ def _summary(api: SageMaker, version: ModelVersion) -> Response:
 
 def update(api: SageMaker, request: Request, caller: Caller) -> Response:
     """UpdateModelPackage: the approval, and the members that may change."""
+    with api.transaction():
+        return _update(api, request, caller)
+
+
+def _update(api: SageMaker, request: Request, caller: Caller) -> Response:
     version = find(api, request["ModelPackageArn"])
     changes = _changes(version, request)
     changes["LastModifiedBy"] = caller.user_context()
@@ -204,8 +209,9 @@ def _changes(version: ModelVersion, request: Request) -> dict[str, Any]:
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DeleteModelPackage."""
     version = find(api, request["ModelPackageName"])
-    api.registry.delete_version(version.group_name, version.version)
-    api.tags.remove(api.arns.model_package(version.group_name, version.version))
+    with api.transaction():
+        api.registry.delete_version(version.group_name, version.version)
+        api.tags.remove(api.arns.model_package(version.group_name, version.version))
     return {}
 
 

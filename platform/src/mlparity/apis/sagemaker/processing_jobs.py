@@ -43,14 +43,15 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     name = request["ProcessingJobName"]
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = processing_spec(request, api.arns, suffix)
-    try:
-        job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
-    except ConflictError as error:
-        raise in_use(
-            "Job name must be unique within an AWS account and region, and a job with this name already exists "
-            f"({api.arns.processing_job(name)})"
-        ) from error
-    tags.set_on_create(api, api.arns.processing_job(name), request)
+    with api.transaction():
+        tags.set_on_create(api, api.arns.processing_job(name), request)
+        try:
+            job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+        except ConflictError as error:
+            raise in_use(
+                "Job name must be unique within an AWS account and region, and a job with this name already exists "
+                f"({api.arns.processing_job(name)})"
+            ) from error
     return job
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import tags
+from mlparity.apis.sagemaker import tags, warm_pools
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
-from mlparity.apis.sagemaker.errors import in_use, not_found, validation
+from mlparity.apis.sagemaker.errors import in_use, not_found, not_served, validation
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status, secondary_status, transitions
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
@@ -58,14 +58,16 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     name = request["TrainingJobName"]
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = training_spec(request, api.arns, suffix, api.image_metrics)
-    try:
-        job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
-    except ConflictError as error:
-        raise in_use(
-            "Training job names must be unique within an AWS account and region, and a training job with this name "
-            f"already exists ({api.arns.training_job(name)})"
-        ) from error
-    tags.set_on_create(api, api.arns.training_job(name), request)
+    with api.transaction():
+        tags.set_on_create(api, api.arns.training_job(name), request)
+        try:
+            job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+        except ConflictError as error:
+            raise in_use(
+                "Training job names must be unique within an AWS account and region, and a training job with this name "
+                f"already exists ({api.arns.training_job(name)})"
+            ) from error
+        warm_pools.claim(api, request, api.arns.training_job(name))
     return job
 
 
@@ -109,6 +111,8 @@ def render(api: SageMaker, job: Job) -> Response:
     }
     if reason := failure_reason(job):
         response["FailureReason"] = reason
+    if pool := warm_pools.status(api, job):
+        response["WarmPoolStatus"] = pool
     response |= _run_times(job)
     response |= _measured(job)
     return response
@@ -144,8 +148,10 @@ def _measured(job: Job) -> Response:
 
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """ListTrainingJobs."""
-    if "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request:
-        return {"TrainingJobSummaries": []}  # no job here has a warm pool or a training plan
+    if "TrainingPlanArnEquals" in request:
+        return {"TrainingJobSummaries": []}  # no job here has a training plan
+    if "WarmPoolStatusEquals" in request:
+        raise not_served("WarmPoolStatusEquals")
     page = api.jobs.repository.list(
         job_filter(KIND, request), page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
     )
@@ -192,7 +198,23 @@ def _summary(api: SageMaker, job: Job) -> Response:
     }
     if job.ended_at is not None:
         summary["TrainingEndTime"] = job.ended_at
+    if pool := warm_pools.status(api, job):
+        summary["WarmPoolStatus"] = pool
     return summary
+
+
+def update(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """UpdateTrainingJob: how long a warm pool stays."""
+    for feature in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"):
+        if feature in request:
+            raise not_served(feature)
+    job = find(api, request["TrainingJobName"])
+    seconds = warm_pools.keep_alive(request)
+    pool = warm_pools.status(api, job)
+    if pool is None or pool["Status"] != "Available":
+        raise validation("The warm pool of the training job is not in status Available, so that it cannot be updated")
+    warm_pools.set_keep_alive(api, job, seconds)
+    return {"TrainingJobArn": api.arns.training_job(job.name)}
 
 
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
@@ -228,10 +250,11 @@ OPERATIONS = (
     Operation(
         "CreateTrainingJob",
         create,
-        "up to 8 instances, as processes; File and FastFile input; no warm pools, debugger or marketplace algorithms",
+        "up to 8 instances, as processes; File and FastFile input; no debugger or marketplace algorithms",
     ),
     Operation("DescribeTrainingJob", describe),
-    Operation("ListTrainingJobs", list_),
+    Operation("ListTrainingJobs", list_, "not by WarmPoolStatusEquals"),
     Operation("StopTrainingJob", stop),
+    Operation("UpdateTrainingJob", update, "warm pools only"),
     Operation("DeleteTrainingJob", delete),
 )
