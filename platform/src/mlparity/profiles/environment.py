@@ -27,6 +27,7 @@ _LEADS_AWAY = (
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_ACCOUNT_ID",
     "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_REGISTRY_URI",
     "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME",
+    "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", "SAGEMAKER_MLFLOW_ASSUME_ROLE_ARN",
 )  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def _common(profile: Profile) -> dict[str, str]:
 def _tracking(profile: Profile) -> dict[str, str]:
     tracking = profile.roles.tracking
     if isinstance(tracking, LocalTracking):
-        return {"MLFLOW_TRACKING_URI": _url(tracking.port)}
+        # The second is for tracking URIs that are ARNs (the sagemaker-mlflow plugin).
+        return {"MLFLOW_TRACKING_URI": _url(tracking.port), "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": _url(tracking.port)}
     if isinstance(tracking, ExternalTracking):
         return {"MLFLOW_TRACKING_URI": tracking.uri}
     return {}

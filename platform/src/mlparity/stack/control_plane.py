@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlparity.apis.aws import AwsServices
-from mlparity.apis.sagemaker import lineage_jobs, state_events, warm_pools
+from mlparity.apis.sagemaker import lineage_jobs, mlflow_servers, state_events, warm_pools
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
@@ -89,6 +89,7 @@ class ControlPlane:
             documents=DocumentRepository(self._database, clock, API),
             tags=TagRepository(self._database),
             store=self._store,
+            mlflow_url=config.mlflow_url,
             events=self._events,
             clock=clock,
             ids=ids,
@@ -115,6 +116,8 @@ class ControlPlane:
         self._aws.recover()
         for bucket in (self._config.default_bucket, self._config.mlflow_bucket):
             self._store.ensure_bucket(bucket)
+        artifacts = f"s3://{self._config.mlflow_bucket}/artifacts"
+        mlflow_servers.ensure_default(self._sagemaker, self._config.profile, artifacts, self._config.role_arn)
         self._events.start()
         self._containers.recover()
         self._jobs.recover()

@@ -29,6 +29,7 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
     }
     if config.mlflow_url:
         values["MLFLOW_TRACKING_URI"] = config.mlflow_url
+        values["SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"] = config.mlflow_url  # for tracking URIs that are ARNs
     if config.gateway_port:  # hosts that a job's code has hard-coded are caught, as in `mlparity exec`
         values |= proxy_variables(config.gateway_url) | certificate_variables(CERTIFICATE_IN_JOBS)
     return values

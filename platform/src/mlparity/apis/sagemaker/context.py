@@ -51,6 +51,7 @@ class SageMaker:
     documents: DocumentRepository
     tags: TagRepository
     store: ObjectStore
+    mlflow_url: str  # of the tracking server; "" where the profile has none
     events: EventJournal
     clock: Clock
     ids: IdSource

@@ -13,6 +13,8 @@ from mlparity.apis.sagemaker import (
     lineage_associations,
     lineage_named,
     lineage_query,
+    mlflow_apps,
+    mlflow_servers,
     model_package_groups,
     model_packages,
     models,
@@ -44,6 +46,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *experiments.OPERATIONS,
     *trials.OPERATIONS,
     *trial_components.OPERATIONS,
+    *mlflow_servers.OPERATIONS,
+    *mlflow_apps.OPERATIONS,
     *tags.OPERATIONS,
 )
 

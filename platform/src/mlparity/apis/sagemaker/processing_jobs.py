@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import tags
+from mlparity.apis.sagemaker import experiments, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found, validation
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status
@@ -40,6 +40,8 @@ def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
 def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Job:
     """Start the job that a validated request asks for."""
     refuse_unsupported(request)
+    if run_id is None:  # a pipeline's experiments are made by it
+        experiments.require_config(api, request.get("ExperimentConfig", {}))
     name = request["ProcessingJobName"]
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = processing_spec(request, api.arns, suffix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import tags, warm_pools
+from mlparity.apis.sagemaker import experiments, mlflow_resources, tags, warm_pools
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found, not_served, validation
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status, secondary_status, transitions
@@ -55,6 +55,7 @@ def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
 def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Job:
     """Start the job that a validated request asks for."""
     refuse_unsupported(request)
+    _require_named(api, request, run_id)
     name = request["TrainingJobName"]
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = training_spec(request, api.arns, suffix, api.image_metrics)
@@ -69,6 +70,14 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
             ) from error
         warm_pools.claim(api, request, api.arns.training_job(name))
     return job
+
+
+def _require_named(api: SageMaker, request: Request, run_id: str | None) -> None:
+    """Refuse what the request names and is not there. A pipeline's experiments are made by it."""
+    if "MlflowConfig" in request:
+        mlflow_resources.require(api, request["MlflowConfig"]["MlflowResourceArn"])
+    if run_id is None:
+        experiments.require_config(api, request.get("ExperimentConfig", {}))
 
 
 def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
