@@ -158,7 +158,7 @@ class JobRun:
         if self._signals.stop:
             return ProcessExit(None, _SIGTERM)
         spec = self._job.spec
-        tracking = self._means.tracking.begin(self._job)
+        tracking = self._means.tracking.begin(self._job, lambda: self._signals.stop or self._signals.closing)
         self._job = self._record(self._job.id, Phase.RUNNING, results=tracking.results())
         continuous = [output for output in spec.outputs if output.continuous]
         with ContinuousUpload(self._means.store, continuous, self._workspaces):
@@ -206,6 +206,7 @@ class JobRun:
             id=f"{self._job.id}-{workspace.index}" if several else self._job.id,
             runtime=self._runtime,
             command=tuple(spec.command),
+            arguments=tuple(spec.arguments),
             environment={**self._means.host.environment, **tracking, **spec.environment, **instance.environment},
             mounts=dict(workspace.mounts),
             working_directory=spec.working_directory,

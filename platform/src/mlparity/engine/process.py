@@ -27,6 +27,7 @@ class Runtime:
     # kind "venv": what is installed, and for which Python ("3.11"; "" is this process's own version)
     requirements: Sequence[str] = ()
     python_version: str = ""
+    image: str = ""  # kind "container": the image to run
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ProcessSpec:
     mounts: Mapping[str, Path]
     working_directory: str  # inside
     log_path: Path  # stdout and stderr, appended as they are written
+    arguments: Sequence[str] = ()  # what the runtime's own entry point gets, where command is empty
     hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for several instances
 
 

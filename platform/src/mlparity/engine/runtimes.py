@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ class _Runtime(BaseModel):
     requires: tuple[str, ...] = ()
     python: str = ""
     requirements: tuple[str, ...] = ()  # kind venv: what is installed in it
+    image: str = ""  # kind container: another image than the one asked for
     python_version: str = Field("", pattern=r"^(3\.1[1-9])?$")  # kind venv; warm workers need 3.11 or newer
 
     @model_validator(mode="after")
@@ -91,7 +92,7 @@ class RuntimeMap:
         """The runtime of the first pattern that matches ``image``. Raises ``RuntimeUnavailableError`` if none does."""
         for pattern, runtime in self.lines:
             if fnmatch.fnmatchcase(image, pattern):
-                return runtime
+                return replace(runtime, image=runtime.image or image) if runtime.kind == "container" else runtime
         raise RuntimeUnavailableError(
             f"no local runtime stands for the image {image}",
             f"no pattern in {self.path} matches it",
