@@ -107,11 +107,14 @@ def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 
 def render(api: SageMaker, version: ModelVersion) -> Response:
-    """A version as DescribeModelPackage shows it."""
+    """A version as DescribeModelPackage shows it.
+
+    Without a ModelPackageName, which the model requires: the service gives versions none (see its developer guide,
+    "View the Details of a Model Version"), and the SDK falls back to the ARN only then.
+    """
     request = version.request
     response: Response = {name: request[name] for name in _ECHOED if name in request}
     response |= {
-        "ModelPackageName": version.group_name,  # the model allows no slash in it
         "ModelPackageGroupName": version.group_name,
         "ModelPackageVersion": version.version,
         "ModelPackageArn": api.arns.model_package(version.group_name, version.version),
@@ -217,7 +220,7 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 OPERATIONS = (
     Operation("CreateModelPackage", create, "versioned packages; no validation jobs"),
-    Operation("DescribeModelPackage", describe),
+    Operation("DescribeModelPackage", describe, omits=("modelPackageName",)),
     Operation("ListModelPackages", list_),
     Operation("UpdateModelPackage", update),
     Operation("DeleteModelPackage", delete),
