@@ -19,6 +19,8 @@ from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.steps import handlers
+from mlparity.apis.sagemaker.tuning_jobs import KIND as TUNING_JOB
+from mlparity.apis.sagemaker.tuning_jobs import TuningTrials
 from mlparity.clock import Clock, SystemClock
 from mlparity.engine.container import ContainerExecutor
 from mlparity.engine.environments import Environments
@@ -34,6 +36,8 @@ from mlparity.engine.runtimes import RuntimeMap
 from mlparity.engine.sandbox import SandboxExecutor
 from mlparity.engine.scheduling import TimerService
 from mlparity.engine.tracking import Tracking
+from mlparity.engine.tuning.repository import TuningRepository
+from mlparity.engine.tuning.service import TuningService
 from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import AwsEndpoint
 from mlparity.ids import IdSource, SystemIds
@@ -78,12 +82,20 @@ class ControlPlane:
         self._jobs = JobService(job_repository, means, clock)
         run_handlers = handlers(lambda: self._sagemaker)
         self._runs = RunEngine(RunRepository(self._database, clock), job_repository, run_handlers, clock)
+        self._tunings = TuningService(
+            TuningRepository(self._database, clock, ids),
+            self._jobs,
+            {(API, TUNING_JOB): TuningTrials(lambda: self._sagemaker)},
+            clock,
+            ids,
+        )
         self._events = EventJournal(self._database, clock, ids)
         self._sagemaker = SageMaker(
             arns=Arns(config.region, config.account_id),
             model=AwsModel.load("sagemaker"),
             jobs=self._jobs,
             runs=self._runs,
+            tunings=self._tunings,
             registry=ModelRegistry(self._database, clock, API),
             lineage=LineageRepository(self._database, clock, API),
             documents=DocumentRepository(self._database, clock, API),
@@ -124,6 +136,7 @@ class ControlPlane:
         lineage_jobs.recover(self._sagemaker)
         self._tracking.start()
         self._runs.start()
+        self._tunings.start()
         self._timers.start()
         self._in_background("aws-warm", self._aws.warm)
         self._in_background("zygote-warm", self._warm_workers)
@@ -135,6 +148,7 @@ class ControlPlane:
         self._timers.close()
         self._aws.close()
         self._runs.close()
+        self._tunings.close()
         self._jobs.close()
         self._executor.close()
         self._containers.close()
@@ -148,6 +162,8 @@ class ControlPlane:
         self._jobs.listen(partial(lineage_jobs.job, api))
         self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)
+        self._jobs.listen(self._tunings.on_job)
+        self._tunings.listen(partial(state_events.tuning, api))
         self._runs.listen(partial(lineage_jobs.run, api), lambda _run, _step, _before: None)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
         self._events.subscribe(self._to_event_bridge)

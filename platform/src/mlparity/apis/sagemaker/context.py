@@ -14,6 +14,7 @@ from mlparity.engine.functions import FunctionCode
 from mlparity.engine.job_service import JobService
 from mlparity.engine.lineage import LineageRepository
 from mlparity.engine.run_engine import RunEngine
+from mlparity.engine.tuning.service import TuningService
 from mlparity.ids import IdSource
 from mlparity.registry import ModelRegistry
 from mlparity.state.documents import DocumentRepository, TagRepository
@@ -46,6 +47,7 @@ class SageMaker:
     model: AwsModel
     jobs: JobService
     runs: RunEngine
+    tunings: TuningService
     registry: ModelRegistry
     lineage: LineageRepository
     documents: DocumentRepository

@@ -23,6 +23,7 @@ from mlparity.apis.sagemaker import (
     tags,
     training_jobs,
     transform_jobs,
+    tuning_jobs,
     trial_components,
     trials,
 )
@@ -32,6 +33,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *training_jobs.OPERATIONS,
     *processing_jobs.OPERATIONS,
     *transform_jobs.OPERATIONS,
+    *tuning_jobs.OPERATIONS,
     *pipelines.OPERATIONS,
     *executions.OPERATIONS,
     *execution_steps.OPERATIONS,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mlparity.apis.sagemaker import processing_jobs, training_jobs, transform_jobs
+from mlparity.apis.sagemaker import processing_jobs, training_jobs, transform_jobs, tuning_jobs
 from mlparity.apis.sagemaker.context import API, Response, SageMaker
 from mlparity.apis.sagemaker.run_status import RUN_STATUS, STEP_STATUS
 from mlparity.engine.jobs import Job
 from mlparity.engine.runs import Run, RunStatus, Step, StepStatus
+from mlparity.engine.tuning.tunings import Tuning
 from mlparity.registry import ModelVersion
 
 SOURCE = "aws.sagemaker"
@@ -42,6 +43,15 @@ def job(api: SageMaker, changed: Job) -> None:
         arn = transform_jobs.arn(api, changed.name)
         detail = _detail({**transform_jobs.render(api, changed), "Tags": api.tags.get(arn)})
         api.events.publish(SOURCE, "SageMaker Transform Job State Change", detail, [arn])
+
+
+def tuning(api: SageMaker, changed: Tuning) -> None:
+    """``SageMaker HyperParameter Tuning Job State Change``; a TuningService listener."""
+    if (changed.api, changed.kind) != (API, tuning_jobs.KIND):
+        return
+    arn = tuning_jobs.arn(api, changed.name)
+    detail = _detail({**tuning_jobs.render(api, changed), "Tags": api.tags.get(arn)})
+    api.events.publish(SOURCE, "SageMaker HyperParameter Tuning Job State Change", detail, [arn])
 
 
 def run(api: SageMaker, changed: Run, before: RunStatus | None) -> None:

@@ -90,6 +90,8 @@ def _find(api: SageMaker, kind: str, name: str, arn: str) -> None:
         api.documents.get(_DOCUMENTS[kind], name)
     elif kind in _LINEAGE:
         api.lineage.get(arn)
+    elif kind == "hyper-parameter-tuning-job":
+        api.tunings.repository.find(API, "HyperParameterTuningJob", name)
     elif kind == "model-package-group":
         api.registry.group(name)
     elif kind == "model-package":

@@ -42,6 +42,7 @@ _ECHOED = (
     "RemoteDebugConfig",
     "InfraCheckConfig",
     "MlflowConfig",
+    "TuningJobArn",
     "RetryStrategy",
 )
 

@@ -205,6 +205,41 @@ def upgrade() -> None:
     sa.Column('value', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('resource', 'key', name=op.f('pk_tags'))
     )
+    op.create_table('trials',
+    sa.Column('tuning_id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('parameters', sa.JSON(), nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('objective', sa.Float(), nullable=True),
+    sa.Column('job_id', sa.String(length=36), nullable=True),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('tuning_id', 'number', name=op.f('pk_trials'))
+    )
+    with op.batch_alter_table('trials', schema=None) as batch_op:
+        batch_op.create_index('ix_trials_job', ['job_id'], unique=False)
+
+    op.create_table('tunings',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('plan', sa.JSON(), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('outcome', sa.String(length=16), nullable=False),
+    sa.Column('failure_reason', sa.Text(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_tunings'))
+    )
+    with op.batch_alter_table('tunings', schema=None) as batch_op:
+        batch_op.create_index('ix_tunings_api_kind_created', ['api', 'kind', 'created_at'], unique=False)
+        batch_op.create_index('ix_tunings_status', ['status'], unique=False)
+        batch_op.create_index('uq_tunings_api_kind_name', ['api', 'kind', 'name'], unique=True)
+
     op.create_table('upload_parts',
     sa.Column('upload_id', sa.String(length=64), nullable=False),
     sa.Column('number', sa.Integer(), nullable=False),
@@ -374,6 +409,16 @@ def downgrade() -> None:
 
     op.drop_table('uploads')
     op.drop_table('upload_parts')
+    with op.batch_alter_table('tunings', schema=None) as batch_op:
+        batch_op.drop_index('uq_tunings_api_kind_name')
+        batch_op.drop_index('ix_tunings_status')
+        batch_op.drop_index('ix_tunings_api_kind_created')
+
+    op.drop_table('tunings')
+    with op.batch_alter_table('trials', schema=None) as batch_op:
+        batch_op.drop_index('ix_trials_job')
+
+    op.drop_table('trials')
     op.drop_table('tags')
     with op.batch_alter_table('runs', schema=None) as batch_op:
         batch_op.drop_index('ix_runs_status')
