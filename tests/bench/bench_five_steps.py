@@ -31,6 +31,7 @@ from mlparity.testing.stack import running_stack
 _ROUNDS = 5
 _WARM = "one warm process"
 _BUDGETS = [Budget(1 / 15, PEER), Budget(2, _WARM)]
+_UNMEASURED = (OURS, OURS, OURS, _WARM)
 _CODE = f"s3://{BUCKET}/bench/code/"
 
 
@@ -53,11 +54,25 @@ def run(options: Options) -> list[Result]:
                 _WARM: partial(warm, source, work, threshold),
             }
             results.append(_measured(what, actions, options.rounds_or(_ROUNDS)))
+            _check(stack.aws_url, name, work, results[-1])
     return results
 
 
+def _check(url: str, name: str, work: Path, result: Result) -> None:
+    """Every run has registered a model: a gate that stays shut would be quicker. Raises ``RuntimeError``."""
+    versions = sagemaker_client(url).list_model_packages(ModelPackageGroupName=name, MaxResults=100)
+    registered = {
+        OURS: len(versions["ModelPackageSummaryList"]) - _UNMEASURED.count(OURS),
+        PEER: len(list((work / "kfp-registry").iterdir())),
+        _WARM: len(list((work / "registry").iterdir())) - _UNMEASURED.count(_WARM),
+    }
+    ran = {OURS: len(result.ours), **{peer: len(samples) for peer, samples in result.peers.items()}}
+    if registered != ran:
+        raise RuntimeError(f"models registered: {registered}, runs: {ran}")
+
+
 def _measured(what: str, actions: dict[str, Any], rounds: int) -> Result:
-    for name in (OURS, OURS, OURS, _WARM):  # unmeasured
+    for name in _UNMEASURED:
         actions[name]()
     samples = in_turns(
         rounds,

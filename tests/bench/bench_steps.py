@@ -42,7 +42,7 @@ def fit(train: Path, model: Path) -> None:
 
 def score(model: Path, test: Path) -> float:
     """The mean squared error."""
-    import joblib  # type: ignore[import-untyped]
+    import joblib
     import pandas as pd
     from sklearn.metrics import mean_squared_error
 
