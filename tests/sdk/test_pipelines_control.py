@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.sdk.cloud import PROCESSING_LOGS, Cloud, unique
 from tests.sdk.pipelines import Builder, ended, statuses, steps_of
+from tests.sdk.refusals import refusal
 
 SLEEPS = """
 import time
@@ -21,13 +21,6 @@ time.sleep(300)
 """
 SHORT = "print('done')"
 ABSENT = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/{}/execution/abcdefghijkl"
-
-
-def refusal(call: Callable[[], Any]) -> tuple[str, str]:
-    """The error's code and message as boto3 shows them."""
-    with pytest.raises(ClientError) as caught:
-        call()
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def fails_only(message: Any = "no") -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import WaiterError
 
 from tests.sdk.cloud import OFTEN, TRAINING_LOGS, Cloud, unique
+from tests.sdk.refusals import refusal
 
 FAILS = """
 import pathlib, sys
@@ -34,13 +34,6 @@ def failed(cloud: Cloud, stack: Any) -> dict[str, Any]:
         name = unique("fails")
         cloud.sagemaker.create_training_job(**cloud.script_request(name, FAILS))
         return cloud.trained(name)
-
-
-def code(call: Callable[[], Any]) -> tuple[str, str]:
-    """The error's code and message as boto3 shows them."""
-    with pytest.raises(ClientError) as caught:
-        call()
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def until_logged(cloud: Cloud, job: str, text: str) -> None:
@@ -89,7 +82,7 @@ def test_a_stopped_job_keeps_the_model_that_its_handler_wrote(cloud: Cloud) -> N
     assert "FailureReason" not in described
     model = cloud.archive(described["ModelArtifacts"]["S3ModelArtifacts"])
     assert model == {"model.txt": b"saved when asked to stop"}
-    again = code(lambda: cloud.sagemaker.stop_training_job(TrainingJobName=name))
+    again = refusal(lambda: cloud.sagemaker.stop_training_job(TrainingJobName=name))
     assert again == (
         "ValidationException",
         "The request was rejected because the training job is in status Stopped.",
@@ -109,7 +102,7 @@ def test_a_job_that_is_out_of_time_is_stopped(cloud: Cloud) -> None:
 
 def test_a_name_is_taken_for_good(cloud: Cloud, failed: dict[str, Any]) -> None:
     name = failed["TrainingJobName"]
-    answer = code(lambda: cloud.sagemaker.create_training_job(**cloud.script_request(name, FAILS)))
+    answer = refusal(lambda: cloud.sagemaker.create_training_job(**cloud.script_request(name, FAILS)))
     assert answer[0] == "ResourceInUse"
     assert "Training job names must be unique within an AWS account and region" in answer[1]
     assert failed["TrainingJobArn"] in answer[1]
@@ -122,16 +115,16 @@ def test_a_job_is_deleted_once(cloud: Cloud) -> None:
     cloud.sagemaker.create_training_job(**cloud.script_request(name, "pass", Tags=[{"Key": "a", "Value": "b"}]))
     arn = cloud.trained(name)["TrainingJobArn"]
     cloud.sagemaker.delete_training_job(TrainingJobName=name)
-    answer = code(lambda: cloud.sagemaker.describe_training_job(TrainingJobName=name))
+    answer = refusal(lambda: cloud.sagemaker.describe_training_job(TrainingJobName=name))
     assert answer == ("ValidationException", "Requested resource not found.")
-    assert code(lambda: cloud.sagemaker.list_tags(ResourceArn=arn))[0] in {"ValidationException", "ResourceNotFound"}
+    assert refusal(lambda: cloud.sagemaker.list_tags(ResourceArn=arn))[0] in {"ValidationException", "ResourceNotFound"}
     assert cloud.log(TRAINING_LOGS, name) == []
 
 
 def test_an_image_without_a_local_runtime_is_refused_by_name(cloud: Cloud) -> None:
     algorithm = {"TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1", "TrainingInputMode": "File"}
     request = cloud.training_request(unique("image"), AlgorithmSpecification=algorithm)
-    kind, text = code(lambda: cloud.sagemaker.create_training_job(**request))
+    kind, text = refusal(lambda: cloud.sagemaker.create_training_job(**request))
     assert kind == "ValidationException"
     assert "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1" in text
 
@@ -143,7 +136,7 @@ def test_what_is_not_served_is_refused_before_it_runs(cloud: Cloud) -> None:
         "TrainingInputMode": "File",
     }
     request = cloud.training_request(name, AlgorithmSpecification=algorithm)
-    kind, text = code(lambda: cloud.sagemaker.create_training_job(**request))
+    kind, text = refusal(lambda: cloud.sagemaker.create_training_job(**request))
     assert kind == "ValidationException"
     assert "AlgorithmName" in text
-    assert code(lambda: cloud.sagemaker.describe_training_job(TrainingJobName=name))[0] == "ValidationException"
+    assert refusal(lambda: cloud.sagemaker.describe_training_job(TrainingJobName=name))[0] == "ValidationException"
