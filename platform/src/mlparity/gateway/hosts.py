@@ -13,7 +13,8 @@ from mlparity.wire.aws_service import service_of
 
 # What the local certificates may be for, with everything below it.
 CLOUD_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "sagemaker.aws")
-_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*", re.ASCII)
+_AWS = (".amazonaws.com", ".amazonaws.com.cn")
+_NAME = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _TRACKING = re.compile(r"[a-z0-9-]+\.experiments\.sagemaker\.aws")
 _ON = "for a host of your own, name it in NO_PROXY before `mlparity exec`"
 
@@ -91,7 +92,7 @@ class Hosts:
         what = f"mlparity refused {host}"
         if self._tracking and _TRACKING.fullmatch(host):
             return Verdict(Route.TRACKING)
-        if not host.endswith(tuple(f".{domain}" for domain in CLOUD_DOMAINS)):
+        if not host.endswith(_AWS):
             return Verdict(Route.REFUSED, what, "no local API serves it, and nothing leaves this machine", _ON)
         service = service_of({}, "", host).removesuffix("-fips")
         if service not in self._services or ".vpce." in host:

@@ -14,6 +14,8 @@ class Splice(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.peer: asyncio.Transport | None = None
+        self.other: Splice | None = None
+        self.ended = False
 
     def data_received(self, data: bytes) -> None:
         """Pass on."""
@@ -21,7 +23,10 @@ class Splice(asyncio.Protocol):
             self.peer.write(data)
 
     def eof_received(self) -> bool:
-        """Pass on; the other direction stays open."""
+        """Pass on; the other direction stays open until it ends as well."""
+        self.ended = True
+        if self.other is None or self.other.ended:
+            return False  # this end closes, and takes the other with it
         if self.peer is not None and self.peer.can_write_eof():
             self.peer.write_eof()
         return True
@@ -59,6 +64,7 @@ def join(one: asyncio.Transport, other: asyncio.Transport, other_end: Splice) ->
     """Let bytes flow both ways. ``other_end`` is the protocol of ``other``."""
     one_end = Splice()
     one_end.peer, other_end.peer = other, one
+    one_end.other, other_end.other = other_end, one_end
     one.set_protocol(one_end)
     one.resume_reading()
     other.resume_reading()

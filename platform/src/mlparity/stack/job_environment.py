@@ -10,6 +10,8 @@ from mlparity.stack.gateway import authority_files
 
 # The local authority's certificate as jobs see it: the data folder is hidden from them.
 CERTIFICATE_IN_JOBS = "/opt/mlparity/ca.pem"
+# The instances of a training or processing job call each other by these names, without a proxy.
+_INSTANCES = tuple(f"algo-{number}" for number in range(1, 21))
 
 
 def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
@@ -31,7 +33,7 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
         values["MLFLOW_TRACKING_URI"] = config.mlflow_url
         values["SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"] = config.mlflow_url  # for tracking URIs that are ARNs
     if config.gateway_port:  # hosts that a job's code has hard-coded are caught, as in `mlparity exec`
-        values |= proxy_variables(config.gateway_url) | certificate_variables(CERTIFICATE_IN_JOBS)
+        values |= proxy_variables(config.gateway_url, _INSTANCES) | certificate_variables(CERTIFICATE_IN_JOBS)
     return values
 
 

@@ -13,6 +13,7 @@ from mlparity.errors import PortInUseError
 from mlparity.profiles.environment import client_environment, write_client_files
 from mlparity.profiles.load import Sources, load_profile
 from mlparity.profiles.model import NoTracking, Profile
+from mlparity.profiles.zero_change import write_zero_change_files, zero_change
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.folder import DataFolder
 from mlparity.stack.listen import free_port
@@ -51,6 +52,11 @@ class RunningStack:
     def environment(self) -> dict[str, str]:
         """This process's environment, pointed at the stack: for a child process."""
         return client_environment(self.profile, os.environ).applied_to(os.environ)
+
+    def exec_environment(self) -> dict[str, str]:
+        """What `mlparity exec` gives to a command: this process's environment, behind the stack's gateway."""
+        write_zero_change_files(self.profile, os.environ)
+        return zero_change(self.profile, os.environ).environment.applied_to(os.environ)
 
     @contextmanager
     def environment_applied(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from mlparity.wire.sigv4 import SignedRequest
 from mlparity.wire.xml_write import Value, render
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com", re.IGNORECASE)
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 _MAX_KEY_BYTES = 1024
 
 
