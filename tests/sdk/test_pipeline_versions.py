@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_parallelism_comes_from_the_pipeline_or_the_execution_and_may_change(clo
     assert (shown["PipelineExecutionDisplayName"], shown["PipelineExecutionDescription"]) == ("renamed", "why")
     assert shown["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 1}
     times = sorted((step["StartTime"], step["EndTime"]) for step in steps_of(execution).values())
-    assert all(earlier[1] <= later[0] for earlier, later in zip(times, times[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(times))
 
     wide = pipeline.start(parallelism_config=ParallelismConfiguration(3))
     assert ended(wide)["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 3}
