@@ -20,6 +20,7 @@ from mlparity.apis.sagemaker import (
     models,
     pipelines,
     processing_jobs,
+    search,
     tags,
     training_jobs,
     transform_jobs,
@@ -50,6 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *trial_components.OPERATIONS,
     *mlflow_servers.OPERATIONS,
     *mlflow_apps.OPERATIONS,
+    *search.OPERATIONS,
     *tags.OPERATIONS,
 )
 
