@@ -61,6 +61,7 @@ class MotoRuntime:
             _install_clock()
             accounts = backends.get_backend(entry.moto)
             accounts.pop(self._account_id, None)
+            _state(entry).pop(self._account_id, None)
             with _at(self._clock.now()):
                 _seed(f"start of {entry.name}")  # what exists from the start keeps its ids, too
                 regions = accounts[self._account_id]
@@ -75,15 +76,11 @@ class MotoRuntime:
 
     def backend(self, entry: ServiceEntry, region: str) -> Any:
         """Moto's own object for a service and a region ("aws" for the global ones). Use it inside ``exclusive()``."""
-        from moto import backends
-
-        return backends.get_backend(entry.moto)[self._account_id][region]
+        return _state(entry)[self._account_id][region]
 
     def backends(self, entry: ServiceEntry) -> dict[str, Any]:
         """Moto's own objects by region: those that were used. Use them inside ``exclusive()``."""
-        from moto import backends
-
-        return dict(backends.get_backend(entry.moto)[self._account_id])
+        return dict(_state(entry)[self._account_id])
 
     def operations(self, entry: ServiceEntry) -> frozenset[str]:
         """What moto has of the service. Loads it."""
@@ -183,6 +180,17 @@ def _import_core() -> None:
     # Containers are never started from here.
     default_user_config["lambda"]["use_docker"] = False
     default_user_config["batch"]["use_docker"] = False
+
+
+def _state(entry: ServiceEntry) -> Any:
+    """Where moto keeps what a service holds, by account: elsewhere for Lambda as long as it has no containers."""
+    from moto import backends
+
+    if entry.moto == "awslambda":
+        from moto.awslambda_simple.models import lambda_simple_backends
+
+        return lambda_simple_backends
+    return backends.get_backend(entry.moto)
 
 
 def implemented_operations(entry: ServiceEntry) -> frozenset[str]:
