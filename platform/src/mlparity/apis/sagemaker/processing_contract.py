@@ -22,7 +22,12 @@ MAX_INSTANCES = 8  # processes of one machine
 
 def refuse_unsupported(request: Request) -> None:
     """Refuse by name what would change the job's meaning if it were dropped."""
-    if request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1) > MAX_INSTANCES:
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    if "InstancePreferences" in cluster:
+        raise not_served("ProcessingResources.ClusterConfig.InstancePreferences")
+    if "InstanceType" not in cluster:
+        raise validation("ProcessingResources.ClusterConfig must have an InstanceType")
+    if cluster.get("InstanceCount", 1) > MAX_INSTANCES:
         raise not_served(f"ProcessingResources.ClusterConfig.InstanceCount above {MAX_INSTANCES}")
     for item in request.get("ProcessingInputs", ()):
         name = item["InputName"]

@@ -38,6 +38,7 @@ def refuse_unsupported(request: Request) -> None:
     refused = {
         "AlgorithmSpecification.AlgorithmName": "AlgorithmName" in algorithm,
         "AlgorithmSpecification.TrainingInputMode Pipe": algorithm.get("TrainingInputMode") == "Pipe",
+        "ResourceConfig.InstancePreferences": "InstancePreferences" in resources,
         "ResourceConfig.InstanceGroups": bool(resources.get("InstanceGroups")),
         "ServerlessJobConfig": "ServerlessJobConfig" in request,
         "ModelPackageConfig": "ModelPackageConfig" in request,
