@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,7 +76,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     clock, pipelines = TestClock(START), Pipelines()
-    account = str(310000000000 + abs(hash(request.node.name)) % 10**9)
+    account = str(310000000000 + zlib.crc32(request.node.name.encode()) % 10**9)
     with stack(tmp_path, account, clock, pipelines) as running:
         yield World(running, clock, pipelines)
 

@@ -42,13 +42,9 @@ class Deliveries:
 
     def to_topic(self, delivery: Delivery) -> None:
         """Publish the text to an SNS topic."""
-        arn = delivery.target["Arn"]
-        self.publish(arn, delivery.text)
-
-    def publish(self, topic_arn: str, text: str, subject: str = "") -> None:
-        """Publish to an SNS topic."""
-        params = {"TopicArn": topic_arn, "Message": text, **({"Subject": subject} if subject else {})}
-        self._moto.ask("sns", "Publish", params, topic_arn.split(":")[3])
+        arn, subject = delivery.target["Arn"], delivery.target.get("Subject")
+        params = {"TopicArn": arn, "Message": delivery.text, **({"Subject": subject} if subject else {})}
+        self._moto.ask("sns", "Publish", params, arn.split(":")[3])
 
     def to_log_group(self, delivery: Delivery) -> None:
         """Add the text to a log group, in a stream of its own as the vendor does."""

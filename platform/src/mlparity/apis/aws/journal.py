@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from mlparity.apis.aws.message import AwsRequest, unsigned
 from mlparity.state import Database
@@ -78,11 +78,3 @@ class Journal:
         """The services that have anything to replay."""
         with self._database.read() as connection:
             return frozenset(connection.execute(select(aws_journal.c.service).distinct()).scalars())
-
-    def forget(self, service: str, operation: str, before: datetime) -> None:
-        """Drop calls whose effect the vendor itself would have dropped by now."""
-        where = (
-            (aws_journal.c.service == service) & (aws_journal.c.operation == operation) & (aws_journal.c.at < before)
-        )
-        with self._database.write() as connection:
-            connection.execute(delete(aws_journal).where(where))

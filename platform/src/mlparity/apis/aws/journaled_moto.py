@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,8 +16,6 @@ from mlparity.clock import Clock
 from mlparity.ids import IdSource
 
 _LOG = logging.getLogger(__name__)
-# CloudWatch keeps metrics of one minute for 15 days; longer ones would only slow the start down.
-_METRIC_DAYS = 15
 _FULL_START = 2  # journal entries that ``first`` makes at most
 
 
@@ -47,11 +44,6 @@ class JournaledMoto:
         self._first = first
         self._ready: set[str] = set()
         self._starting: set[str] = set()
-
-    def forget_old(self) -> None:
-        """Drop what the vendor would have dropped by now."""
-        before = self._clock.now() - timedelta(days=_METRIC_DAYS)
-        self._journal.forget("monitoring", "PutMetricData", before)
 
     def journaled_services(self) -> frozenset[str]:
         """The signing names of the services with something to replay."""

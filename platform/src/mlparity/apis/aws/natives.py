@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlparity.apis.aws import iam_simulation
+from mlparity.apis.aws import alarms_tags, iam_simulation
+from mlparity.apis.aws.alarms import CLOUDWATCH, Alarms, AlarmsService
+from mlparity.apis.aws.alarms_store import AlarmStore
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials, KeyPair
 from mlparity.apis.aws.deliveries import Deliveries
@@ -14,6 +16,8 @@ from mlparity.apis.aws.events import EventsService, RuleView
 from mlparity.apis.aws.journal import Journal
 from mlparity.apis.aws.journaled_moto import JournaledMoto
 from mlparity.apis.aws.logs import LogsService
+from mlparity.apis.aws.metrics import MetricsService
+from mlparity.apis.aws.metrics_store import MetricStore
 from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.moto_runtime import MotoRuntime
 from mlparity.apis.aws.scheduler import SchedulerService
@@ -27,8 +31,10 @@ from mlparity.apis.aws.targets_queue import DeliveryQueue
 from mlparity.clock import Clock
 from mlparity.engine.logs import JobLogs
 from mlparity.engine.scheduling import TimerService
+from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
 from mlparity.state import Database
+from mlparity.state.documents import TagRepository
 
 _SESSION = "mlparity"  # the local key pair is this session of the execution role
 _LOST_ROLE_ID = "AROAMLPARITYLOCALROLE"  # where the user has deleted the execution role
@@ -83,7 +89,12 @@ class Natives:
         self._scheduler = SchedulerService(
             config.account_id, store, clock, self._assume, self.schedules.changed, self.schedules.gone
         )
-        timers.add(self.schedules, self.rule_schedules, queue)
+        self._metric_tags = TagRepository(database)
+        metrics, alarms = MetricStore(database), AlarmStore(database)
+        self.metrics = MetricsService(metrics, clock, config.region)
+        self.alarms = Alarms(config.account_id, alarms, metrics, queue, clock, ids)
+        self._alarms = AlarmsService(config.account_id, alarms, self.alarms, self._metric_tags, clock, timers.wake)
+        timers.add(self.schedules, self.rule_schedules, self.metrics, self.alarms, queue)
         self._sts = StsService(config.account_id, self.credentials, self._find_role)
         self._logs = LogsService(logs, config.account_id, config.region)
 
@@ -91,20 +102,21 @@ class Natives:
         self, entry: ServiceEntry, operation: str, params: Mapping[str, Any], caller: KeyPair, region: str
     ) -> dict[str, Any] | None:
         """The response of a native operation; None where moto is to answer. Raises ``AwsError``."""
-        match entry.name:
-            case "sts":
-                return self._sts.handle(operation, params, caller)
-            case "iam":
-                return self._simulate(operation, params)
-            case "scheduler":
-                return self._scheduler.handle(operation, params, region)
-            case "events":
-                return self.events.handle(operation, params, region)
-            case "logs" if region == self._config.region:
-                return self._logs.handle(
-                    operation, params, lambda name, asked: self.moto.ask("logs", name, asked, region)
-                )
-        return None
+        handlers: Mapping[str, Callable[[], dict[str, Any] | None]] = {
+            "sts": lambda: self._sts.handle(operation, params, caller),
+            "iam": lambda: self._simulate(operation, params),
+            "cloudwatch": lambda: self._cloudwatch(operation, params, region),
+            "scheduler": lambda: self._scheduler.handle(operation, params, region),
+            "events": lambda: self.events.handle(operation, params, region),
+            "logs": lambda: self._handle_logs(operation, params, region),
+        }
+        handler = handlers.get(entry.name)
+        return None if handler is None else handler()
+
+    def _handle_logs(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any] | None:
+        if region != self._config.region:
+            return None
+        return self._logs.handle(operation, params, lambda name, asked: self.moto.ask("logs", name, asked, region))
 
     def _simulate(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
         if operation == "SimulateCustomPolicy":
@@ -139,8 +151,23 @@ class Natives:
         role = self._role(arn)
         return None if role is None else (role.id, role.assume_role_policy_document, int(role.max_session_duration))
 
+    def _cloudwatch(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any] | None:
+        for service in (self.metrics, self._alarms):
+            answer = service.handle(operation, params, region)
+            if answer is not None:
+                return answer
+        return alarms_tags.handle(self._metric_tags, self._alarms.exists, operation, params)
+
     def _deliver(self, delivery: Delivery) -> None:
-        self.events.deliver(delivery)
+        if delivery.principal != CLOUDWATCH or delivery.service != "sns":
+            self.events.deliver(delivery)
+            return
+        try:
+            self.events.deliver(delivery)
+        except MlparityError as error:
+            self.alarms.acted(delivery, error.what)
+            raise
+        self.alarms.acted(delivery, "")
 
     def _assume(self, role_arn: str, principal: str, source: str) -> Principal:
         return assume(self._find_role, self._config.account_id, role_arn, principal, source)

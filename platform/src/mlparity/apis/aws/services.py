@@ -14,6 +14,7 @@ from mlparity.apis.aws.authentication import authenticate
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials
 from mlparity.apis.aws.message import AwsError, AwsRequest, AwsResponse, error_response, unknown_operation
+from mlparity.apis.aws.metrics import ServiceMetric
 from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.natives import Natives
 from mlparity.apis.aws.table import BY_SIGNING_NAME, ServiceEntry
@@ -67,7 +68,7 @@ class AwsServices:
         """Read back what must be known before the first request. Fast; the journals are replayed by ``warm``."""
         self._natives.credentials.recover()
         self._natives.schedules.recover()
-        self._moto.forget_old()
+        self._natives.alarms.recover()
 
     def warm(self) -> None:
         """Load moto and replay every journal, so that no request has to wait. Takes a second or two."""
@@ -108,6 +109,10 @@ class AwsServices:
     def function(self, arn: str) -> FunctionCode:
         """A Lambda function that somebody has created here. Raises ``NotFoundError``, which tells how to."""
         return functions.function(self._moto, arn)
+
+    def publish_metrics(self, metrics: Sequence[ServiceMetric]) -> None:
+        """Keep metrics that a service of this stack has of itself."""
+        self._natives.metrics.publish(metrics)
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]

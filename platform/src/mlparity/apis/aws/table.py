@@ -48,6 +48,13 @@ _NATIVE_AND_MOTO = "native and moto, journaled"
 _LOGS_NATIVE = frozenset(
     {"CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents", "GetLogEvents"}
 )
+_CLOUDWATCH_NATIVE = frozenset(
+    {
+        "DeleteAlarms", "DescribeAlarmHistory", "DescribeAlarms", "DescribeAlarmsForMetric", "DisableAlarmActions",
+        "EnableAlarmActions", "GetMetricData", "GetMetricStatistics", "ListMetrics", "ListTagsForResource",
+        "PutMetricAlarm", "PutMetricData", "SetAlarmState", "TagResource", "UntagResource",
+    }
+)  # fmt: skip
 _NO_ARCHIVE = "is not served by mlparity: events are delivered, not archived"
 _NO_PROVIDER = "is not served by mlparity: there is no identity provider to check the token with"
 _NO_SCANNER = "is not served by mlparity: there is no image scanner"
@@ -110,10 +117,14 @@ SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         "cloudwatch",
         "monitoring",
-        _JOURNALED,
+        _NATIVE_AND_MOTO,
         moto="cloudwatch",
-        invalid="",
-        note="alarms change state by SetAlarmState only",
+        native=_CLOUDWATCH_NATIVE,
+        only=frozenset({"DeleteDashboards", "GetDashboard", "ListDashboards", "PutDashboard"}),
+        refused={"PutCompositeAlarm": "is not served by mlparity: alarms are on one metric's statistic"},
+        invalid="ValidationError",
+        note="metrics are kept for 15 days; alarms are evaluated and act on SNS topics and the event bus; no metric "
+        "math, no composite alarms",
     ),
     ServiceEntry(
         "ecr",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from mlparity.apis.aws.message import AwsError
 from mlparity.apis.aws.targets import SCHEDULER, Delivery, is_transient
@@ -64,30 +64,33 @@ class DeliveryQueue:
         self._clock = clock
         self._deliver = deliver
         self._dead_letter = dead_letter
-        self._changed = changed
+        self.changed = changed
 
     def add(self, invocations: Sequence[Invocation]) -> None:
         """Write them down. Those that are there already stay as they are."""
-        if not invocations:
-            return
+        if invocations:
+            with self._database.write() as connection:
+                self.insert(connection, invocations)
+            self.changed()
+
+    def insert(self, connection: Connection, invocations: Sequence[Invocation]) -> None:
+        """The same within somebody's own write; who calls ``changed`` when it is committed."""
         ids = [each.id for each in invocations]
-        with self._database.write() as connection:
-            query = select(aws_invocations.c.id).where(aws_invocations.c.id.in_(ids))
-            known = set(connection.execute(query).scalars())
-            rows = [
-                {
-                    "id": each.id,
-                    "scheduled_at": each.scheduled_at,
-                    "due_at": each.due_at,
-                    "attempts": each.attempts,
-                    "body": asdict(each.delivery),
-                }
-                for each in invocations
-                if each.id not in known
-            ]
-            if rows:
-                connection.execute(aws_invocations.insert(), rows)
-        self._changed()
+        query = select(aws_invocations.c.id).where(aws_invocations.c.id.in_(ids))
+        known = set(connection.execute(query).scalars())
+        rows = [
+            {
+                "id": each.id,
+                "scheduled_at": each.scheduled_at,
+                "due_at": each.due_at,
+                "attempts": each.attempts,
+                "body": asdict(each.delivery),
+            }
+            for each in invocations
+            if each.id not in known
+        ]
+        if rows:
+            connection.execute(aws_invocations.insert(), rows)
 
     def retry_later(self, delivery: Delivery, error: MlparityError) -> None:
         """Keep a first delivery that failed: for another attempt, or for its dead-letter queue."""
@@ -144,7 +147,7 @@ class DeliveryQueue:
             where = aws_invocations.c.id == invocation.id
             with self._database.write() as connection:
                 connection.execute(update(aws_invocations).where(where).values(attempts=attempts, due_at=next_at))
-            self._changed()
+            self.changed()
             _LOG.info("%s to %s: attempt %d failed: %s", delivery.source, delivery.target["Arn"], attempts, error)
             return
         _LOG.warning("%s not delivered to %s: %s", delivery.source, delivery.target["Arn"], error)
