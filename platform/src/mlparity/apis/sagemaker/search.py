@@ -52,10 +52,10 @@ def _resource(request: Request) -> Searchable:
 def _expression(request: Request) -> Mapping[str, Any]:
     """The request's expression, and what it may see at all."""
     asked = request.get("SearchExpression")
-    visible = [
-        {"Name": item["Key"], "Operator": "Equals", "Value": item["Value"]}
-        for item in request.get("VisibilityConditions", ())
-    ]
+    conditions = request.get("VisibilityConditions", ())
+    if any("Key" not in item or "Value" not in item for item in conditions):
+        raise validation("Each of VisibilityConditions must have a Key and a Value")
+    visible = [{"Name": item["Key"], "Operator": "Equals", "Value": item["Value"]} for item in conditions]
     if not visible:
         return asked or {}
     return {"Filters": visible, "SubExpressions": [asked] if asked else []}
