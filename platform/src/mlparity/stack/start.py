@@ -18,10 +18,11 @@ from mlparity.stack.listen import check_free
 from mlparity.stack.record import StackRecord, public_settings, read_record
 from mlparity.stack.running import lock_is_held, running_stack_record
 from mlparity.stack.spec import LOCKED, StackSpec
-from mlparity.stack.stop import stop_process
+from mlparity.stack.stop import end_leftovers, stop_process
 
 _POLL_SECONDS = 0.05
 _LOG_LINES = 20
+_LEFTOVER_SECONDS = 5.0  # for the kernel to end what a killed supervisor has left, with its sockets
 Progress = Callable[[str], None]
 
 
@@ -71,13 +72,18 @@ def _up_or_coming(folder: DataFolder) -> bool:
 
 def _spawn(spec: StackSpec, folder: DataFolder, *, foreground: bool) -> subprocess.Popen[bytes] | None:
     """Start a supervisor; None where another shell has just done so."""
+    leftovers_until = time.monotonic() + _LEFTOVER_SECONDS if end_leftovers(folder) else 0.0
     for port, part, ways in ports(spec.config):
-        try:
-            check_free(port, part, ways)
-        except PortInUseError:
-            if _up_or_coming(folder):
-                return None
-            raise
+        while True:
+            try:
+                check_free(port, part, ways)
+                break
+            except PortInUseError:
+                if _up_or_coming(folder):
+                    return None
+                if time.monotonic() > leftovers_until:
+                    raise
+                time.sleep(_POLL_SECONDS)
     _forget_garbage(folder)
     command = [sys.executable, "-m", "mlparity.stack.supervisor", "--data-dir", str(folder.path)]
     with folder.log_path("supervisor").open("ab") as log:

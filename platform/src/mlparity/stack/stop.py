@@ -42,6 +42,24 @@ def stop(folder: DataFolder) -> Stopped:
     return Stopped(parts or ("supervisor",), killed)
 
 
+def end_leftovers(folder: DataFolder) -> bool:
+    """End the parts that a killed supervisor has left, where the kernel has not yet; whether one was killed here."""
+    import psutil
+
+    try:
+        record = read_record(folder.record_path)
+    except DataFolderError:
+        return True
+    if record is None:
+        return False
+    parts = [same_process(child.pid, child.started) for child in record.children]
+    tree = [process for part in parts if part is not None for process in [part, *_below(part)]]
+    for process in tree:
+        _kill(process)
+    psutil.wait_procs(tree, timeout=_KILL_SECONDS)
+    return True
+
+
 def stop_process(pid: int) -> int:
     """Stop one supervisor and everything below it; how many processes had to be killed."""
     import psutil
