@@ -102,7 +102,7 @@ def _rows(value: Any) -> Any:
 
 def _libsvm(body: bytes, columns: Sequence[str]) -> Table:
     import numpy as np
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix
 
     values: list[float] = []
     indices: list[int] = []

@@ -100,7 +100,7 @@ def booster_of(path: Path) -> Any:
 
 def estimator_of(path: Path) -> Any:
     """A joblib or pickle file's object."""
-    import joblib  # type: ignore[import-untyped]
+    import joblib
 
     return joblib.load(path)
 

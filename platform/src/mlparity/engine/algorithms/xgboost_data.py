@@ -137,7 +137,7 @@ def _read_parquet(files: Sequence[Path], weights: bool) -> Any:  # noqa: ARG001 
 def _read_libsvm(files: Sequence[Path], weights: bool) -> Any:  # noqa: ARG001 - weights stand in the lines
     import numpy as np
     import xgboost
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix
 
     labels: list[float] = []
     line_weights: list[float] = []
