@@ -120,9 +120,9 @@ def exec_(
     first. Exit code and signals are the command's.
     """
     if not command:
-        raise typer.BadParameter(
-            "there is no command to run\n  why: it stands after --, as in `mlparity exec -- python x.py`"
-        )
+        why, hint = "it stands after the options, or after --", "mlparity exec -- python my_script.py"
+        typer.echo(f"error: there is no command to run\n  why: {why}\n  try: {hint}", err=True)
+        raise typer.Exit(2)
     from mlparity.cli.choice import Choice
     from mlparity.cli.exec import exec_command
 
