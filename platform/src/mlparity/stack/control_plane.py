@@ -43,6 +43,7 @@ from mlparity.gateway.aws_endpoint import AwsEndpoint
 from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
+from mlparity.stack import service_metrics
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.job_environment import job_environment, job_files
 from mlparity.stack.pipeline_starts import pipeline_starter
@@ -166,6 +167,8 @@ class ControlPlane:
         self._tunings.listen(partial(state_events.tuning, api))
         self._runs.listen(partial(lineage_jobs.run, api), lambda _run, _step, _before: None)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
+        self._jobs.listen(service_metrics.training(self._aws.publish_metrics, self._logs))
+        self._runs.listen(*service_metrics.pipelines(self._aws.publish_metrics, api.clock))
         self._events.subscribe(self._to_event_bridge)
 
     def _to_event_bridge(self, event: Event) -> None:
