@@ -46,16 +46,20 @@ def main() -> int:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}")
     signal.signal(signal.SIGTERM, _leave)
     started, before = datetime.now(UTC), machine()
-    results, failed = _measure(arguments.names or list(BENCHES), arguments.rounds)
-    if results:
-        show(results, before)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(document(results, started, before), indent=2) + "\n", encoding="utf-8")
+    results: list[Result] = []
+    try:
+        failed = _measure(arguments.names or list(BENCHES), arguments.rounds, results)
+    finally:  # told to stop half-way: what was measured is worth having
+        if results:
+            show(results, before)
+        if arguments.json:
+            text = json.dumps(document(results, started, before), indent=2)
+            arguments.json.write_text(text + "\n", encoding="utf-8")
     return 1 if failed else 0
 
 
-def _measure(names: list[str], rounds: int | None) -> tuple[list[Result], bool]:
-    results: list[Result] = []
+def _measure(names: list[str], rounds: int | None, results: list[Result]) -> bool:
+    """Add to ``results``; whether any benchmark could not be run."""
     failed = False
     for name in names:
         with tempfile.TemporaryDirectory(prefix=f"mlparity-bench-{name}-", ignore_cleanup_errors=True) as folder:
@@ -68,7 +72,7 @@ def _measure(names: list[str], rounds: int | None) -> tuple[list[Result], bool]:
                 failed = True
                 _say(f"  could not be measured: {type(error).__name__}: {error}")
             _say(f"  took {time.monotonic() - begun:.0f} s")
-    return results, failed
+    return failed
 
 
 def _say(text: str) -> None:
