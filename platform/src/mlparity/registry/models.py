@@ -22,7 +22,7 @@ class ModelGroup:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version. ``group_name`` is "" for the vendor's unversioned models, whose name is in ``request``."""
+    """One version of a group. Version 0 is the vendor's unversioned model called ``group_name``, of no group."""
 
     api: str
     group_name: str

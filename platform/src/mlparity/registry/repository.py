@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, delete, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlparity.clock import Clock
@@ -20,8 +20,9 @@ from mlparity.state.schema.registry import approvals, model_groups, model_versio
 
 @dataclass(frozen=True)
 class VersionFilter:
-    """Which versions to list. None means any."""
+    """Which versions to list. None means any. ``versioned``: versions of groups, or models without a group."""
 
+    versioned: bool | None = None
     group: str | None = None
     approval: str | None = None
     name_contains: str | None = None
@@ -66,7 +67,9 @@ class ModelRegistry:
     def delete_group(self, name: str) -> None:
         """Remove an empty group. Raises ``NotFoundError``, or ``ConflictError`` while it has versions."""
         self.group(name)
-        held = select(func.count()).select_from(model_versions).where(*self._of_group(name))
+        held = (
+            select(func.count()).select_from(model_versions).where(*self._of_group(name), model_versions.c.version > 0)
+        )
         with self._database.write() as connection:
             if connection.execute(held).scalar_one():
                 raise ConflictError(f"model group {name} is not empty", "it still has versions")
@@ -113,6 +116,26 @@ class ModelRegistry:
             }
             connection.execute(model_versions.insert().values(**row))
         return ModelVersion(**row)
+
+    def create_unversioned(self, name: str, request: Mapping[str, Any]) -> ModelVersion:
+        """Add a model of no group. It needs no approval. Raises ``ConflictError`` where the name is taken."""
+        now = self._clock.now()
+        row = {
+            "api": self._api,
+            "group_name": name,
+            "version": 0,
+            "approval": "",
+            "approval_description": "",
+            "request": dict(request),
+            "created_at": now,
+            "modified_at": now,
+        }
+        try:
+            with self._database.write() as connection:
+                connection.execute(model_versions.insert().values(**row))
+        except IntegrityError as error:
+            raise ConflictError(f"model {name} exists already", "names are unique") from error
+        return self.version(name, 0)
 
     def version(self, group: str, version: int) -> ModelVersion:
         """The version. Raises ``NotFoundError``."""
@@ -179,8 +202,14 @@ class ModelRegistry:
                 raise NotFoundError(f"version {version} of model group {group} does not exist")
 
     def list_versions(self, wanted: VersionFilter, page: PageRequest) -> Page[ModelVersion]:
-        """One page of versions. ``page.sort_by`` is "version", "created_at" or "group_name"."""
-        query = select(model_versions).where(model_versions.c.api == self._api)
+        """One page of versions. ``page.sort_by`` is "created_at" or "name": the group's, then the number."""
+        # Unique, and in the order of the numbers: the group's name, and the number with zeros before it.
+        number = func.substr(literal("0000000000").concat(model_versions.c.version), -10)
+        name = (model_versions.c.group_name + "/" + number).label("name")
+        query = select(model_versions, name).where(model_versions.c.api == self._api)
+        if wanted.versioned is not None:
+            version = model_versions.c.version
+            query = query.where(version > 0 if wanted.versioned else version == 0)
         if wanted.group is not None:
             query = query.where(model_versions.c.group_name == wanted.group)
         if wanted.approval is not None:
@@ -192,11 +221,18 @@ class ModelRegistry:
         if wanted.created_before:
             query = query.where(model_versions.c.created_at < wanted.created_before)
         with self._database.read() as connection:
-            found = fetch_page(connection, query, model_versions.c[page.sort_by], model_versions.c.version, page)
-        return found.map(lambda row: ModelVersion(**row._mapping))  # noqa: SLF001 - SQLAlchemy's public name for it
+            sort = name if page.sort_by == "name" else model_versions.c[page.sort_by]
+            found = fetch_page(connection, query, sort, name, page)
+        return found.map(_version)
 
     def _of_group(self, name: str) -> tuple[Any, ...]:
         return model_versions.c.api == self._api, model_versions.c.group_name == name
 
     def _key(self, group: str, version: int) -> tuple[Any, ...]:
         return (*self._of_group(group), model_versions.c.version == version)
+
+
+def _version(row: Row[Any]) -> ModelVersion:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values.pop("name")
+    return ModelVersion(**values)

@@ -39,9 +39,9 @@ class Arns:
         """Of a model package group."""
         return self.of("model-package-group", name)
 
-    def model_package(self, group: str, version: int) -> str:
-        """Of a versioned model package."""
-        return self.of("model-package", f"{group}/{version}")
+    def model_package(self, name: str, version: int) -> str:
+        """Of a group's version; of the unversioned package called ``name``, where the version is 0."""
+        return self.of("model-package", f"{name}/{version}" if version else name)
 
 
 def name_of(kind: str, name_or_arn: str) -> str:
@@ -63,8 +63,8 @@ def execution_id_of(arn: str) -> tuple[str, str]:
 
 
 def model_package_of(arn: str) -> tuple[str, int]:
-    """(group, version) from a model package's ARN or its ``group/version`` name."""
-    match = re.fullmatch(r"(?:arn:[^:]+:sagemaker:[^:]*:[^:]*:model-package/)?([^/]+)/(\d+)", arn)
+    """(group, version) from a model package's ARN or name; (name, 0) from those of an unversioned one."""
+    match = re.fullmatch(r"(?:arn:[^:]+:sagemaker:[^:]*:[^:]*:model-package/)?([^/:]+)(?:/(\d+))?", arn)
     if match is None:
-        raise validation(f"{arn} is not the ARN of a versioned model package")
-    return match.group(1), int(match.group(2))
+        raise validation(f"{arn} is not the ARN of a model package")
+    return match.group(1), int(match.group(2) or 0)

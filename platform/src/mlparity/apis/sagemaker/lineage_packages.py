@@ -23,18 +23,19 @@ def created(api: SageMaker, version: ModelVersion) -> None:
     arn = api.arns.model_package(version.group_name, version.version)
     package = _artifact(api, arn, PACKAGE)
     parts = [_artifact(api, uri, kind) for uri, kind in _parts(version.request)]
-    context = _group(api, version)
+    groups = [_group(api, version)] if version.version else []
     source_uri = version.request.get("SourceUri", "")
     origin = api.lineage.of_source(source_uri) if source_uri and source_uri != arn else ()
     api.lineage.record(
-        [package, *parts, context],
+        [package, *parts, *groups],
         [
             *(NewEdge(part.id, package.id, "ContributedTo") for part in parts),
             *(NewEdge(entity.id, package.id, "DerivedFrom") for entity in origin if entity.family == ARTIFACT),
-            NewEdge(package.id, context.id, "AssociatedWith"),
+            *(NewEdge(package.id, group.id, "AssociatedWith") for group in groups),
         ],
     )
-    decided(api, version)
+    if version.version:
+        decided(api, version)
 
 
 def decided(api: SageMaker, version: ModelVersion) -> None:

@@ -76,7 +76,7 @@ def _from_package(api: SageMaker, container: Container) -> dict[str, Any]:
             raise validation(f"You cannot specify both ModelPackageName and {member}")
     name = container["ModelPackageName"]
     version = model_packages.find(api, name)
-    if version.approval != "Approved":
+    if version.version and version.approval != "Approved":
         raise validation(
             f"Cannot create a model from model package {name}: its ModelApprovalStatus is {version.approval}, "
             "it must be Approved"

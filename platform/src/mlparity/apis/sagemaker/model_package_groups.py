@@ -11,6 +11,7 @@ from mlparity.apis.sagemaker.operation import Operation
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.registry import ModelGroup
 
+POLICY = "ModelPackageGroupPolicy"
 _SORT = {"Name": "name", "CreationTime": "created_at"}
 
 
@@ -60,6 +61,8 @@ def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """ListModelPackageGroups."""
+    if request.get("CrossAccountFilterOption") == "CrossAccount":
+        return {"ModelPackageGroupSummaryList": []}  # nobody shares groups here
     page = api.registry.list_groups(
         page_request(request, _SORT, default_sort="CreationTime", default_order="Descending"),
         name_contains=request.get("NameContains"),
@@ -83,15 +86,26 @@ def _summary(api: SageMaker, group: ModelGroup) -> Response:
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DeleteModelPackageGroup: only an empty one."""
     group = find(api, request["ModelPackageGroupName"])
+    arn = api.arns.model_package_group(group.name)
     try:
-        api.registry.delete_group(group.name)
+        with api.transaction():
+            api.registry.delete_group(group.name)
+            api.tags.remove(arn)
+            remove_policy(api, group.name)
     except ConflictError:
         raise conflict(
-            "Model Package Group cannot be deleted because it still contains Model Packages: "
-            + api.arns.model_package_group(group.name)
+            f"Model Package Group cannot be deleted because it still contains Model Packages: {arn}"
         ) from None
-    api.tags.remove(api.arns.model_package_group(group.name))
     return {}
+
+
+def remove_policy(api: SageMaker, group: str) -> bool:
+    """Forget a group's resource policy; whether it had one."""
+    try:
+        api.documents.delete(POLICY, group)
+    except NotFoundError:
+        return False
+    return True
 
 
 OPERATIONS = (

@@ -1,23 +1,23 @@
-"""Versioned model packages: create, describe, list, update (approval), delete."""
+"""Model packages, versioned and unversioned: create, describe, list, update (approval), delete."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mlparity.apis.sagemaker import idempotency, lineage_packages, state_events, tags
+from mlparity.apis.sagemaker import model_package_checks as checks
 from mlparity.apis.sagemaker.arns import model_package_of, name_of
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
-from mlparity.apis.sagemaker.errors import not_served, validation
+from mlparity.apis.sagemaker.errors import SageMakerError, conflict, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.model_package_groups import find as find_group
 from mlparity.apis.sagemaker.operation import Operation
-from mlparity.engine.workspace import parse_uri
-from mlparity.errors import InvalidRequestError, NotFoundError, StorageError
+from mlparity.errors import ConflictError, NotFoundError
 from mlparity.registry import ModelVersion
 from mlparity.registry.repository import VersionFilter
 from mlparity.wire.json_values import jsonable
 
-_SORT = {"Name": "version", "CreationTime": "created_at"}
+_SORT = {"Name": "name", "CreationTime": "created_at"}
 _DEFAULT_APPROVAL = "PendingManualApproval"
 # Members of the request that Describe gives back as they came.
 _ECHOED = (
@@ -42,6 +42,20 @@ _ECHOED = (
 )
 
 
+_CARD_STATUS = "ModelCardStatus"
+_BATCHED = (
+    "ModelPackageGroupName",
+    "ModelPackageVersion",
+    "ModelPackageArn",
+    "ModelPackageDescription",
+    "CreationTime",
+    "InferenceSpecification",
+    "ModelPackageStatus",
+    "ModelApprovalStatus",
+    "ModelPackageRegistrationType",
+)
+
+
 def create(api: SageMaker, request: Request, caller: Caller) -> Response:
     """CreateModelPackage."""
     return idempotency.once(
@@ -50,46 +64,28 @@ def create(api: SageMaker, request: Request, caller: Caller) -> Response:
 
 
 def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
-    if "ModelPackageGroupName" not in request:
-        if "ModelPackageName" not in request:
-            raise validation("Missing ARN.")  # the vendor says no more than this
-        raise not_served("an unversioned model package (ModelPackageName)")
-    if "ModelPackageName" in request:
-        raise validation(
-            "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
-            "Cannot determine which one to use."
-        )
-    for feature in ("ValidationSpecification", "ManagedStorageType"):
-        if feature in request:
-            raise not_served(feature)
-    group = find_group(api, request["ModelPackageGroupName"])
-    _require_artifacts(api, request)
-    stored = {
-        **{name: request[name] for name in _ECHOED if name in request},
-        "CreatedBy": caller.user_context(),
-    }
-    approval = request.get("ModelApprovalStatus", _DEFAULT_APPROVAL)
-    version = api.registry.create_version(group.name, approval, jsonable(stored))
-    arn = api.arns.model_package(group.name, version.version)
-    tags.set_on_create(api, arn, request)
-    lineage_packages.created(api, version)
-    state_events.model_package(api, version, render(api, version))
+    checks.require_one_name(request)
+    request = checks.from_source(api, request)
+    checks.check(api, request)
+    members = {name: request[name] for name in _ECHOED if name in request}
+    with api.transaction():
+        version = _store(api, request, jsonable({**members, "CreatedBy": caller.user_context()}))
+        arn = api.arns.model_package(version.group_name, version.version)
+        tags.set_on_create(api, arn, request)
+        lineage_packages.created(api, version)
+        state_events.model_package(api, version, render(api, version))
     return {"ModelPackageArn": arn}
 
 
-def _require_artifacts(api: SageMaker, request: Request) -> None:
-    """Refuse a package whose model data is not there, as SageMaker does."""
-    for container in request.get("InferenceSpecification", {}).get("Containers", ()):
-        url = container.get("ModelDataUrl")
-        if not url:
-            continue
-        try:
-            bucket, key = parse_uri(url)
-            found = bool(api.store.list(bucket, key, limit=1).objects)
-        except (InvalidRequestError, StorageError):
-            found = False
-        if not found:
-            raise validation(f"Could not access model data at {url}. Please ensure that the object exists.")
+def _store(api: SageMaker, request: Request, stored: Response) -> ModelVersion:
+    if "ModelPackageGroupName" in request:
+        group = find_group(api, request["ModelPackageGroupName"])
+        return api.registry.create_version(group.name, request.get("ModelApprovalStatus", _DEFAULT_APPROVAL), stored)
+    name = request["ModelPackageName"]
+    try:
+        return api.registry.create_unversioned(name, stored)
+    except ConflictError:
+        raise validation(f"Model Package already exists: {api.arns.model_package(name, 0)}") from None
 
 
 def find(api: SageMaker, name_or_arn: str) -> ModelVersion:
@@ -103,28 +99,36 @@ def find(api: SageMaker, name_or_arn: str) -> ModelVersion:
 
 def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DescribeModelPackage."""
-    return render(api, find(api, request["ModelPackageName"]))
+    response = render(api, find(api, request["ModelPackageName"]))
+    if request.get("IncludedData") == "MetadataOnly" and "ModelCard" in response:
+        response["ModelCard"] = {name: value for name, value in response["ModelCard"].items() if name == _CARD_STATUS}
+    return response
 
 
 def render(api: SageMaker, version: ModelVersion) -> Response:
-    """A version as DescribeModelPackage shows it.
+    """A package as DescribeModelPackage shows it.
 
-    Without a ModelPackageName, which the model requires: the service gives versions none (see its developer guide,
-    "View the Details of a Model Version"), and the SDK falls back to the ARN only then.
+    Versions come without a ModelPackageName, which the model requires: the service gives versions none (see its
+    developer guide, "View the Details of a Model Version"), and the SDK falls back to the ARN only then.
     """
     request = version.request
     response: Response = {name: request[name] for name in _ECHOED if name in request}
     response |= {
-        "ModelPackageGroupName": version.group_name,
-        "ModelPackageVersion": version.version,
         "ModelPackageArn": api.arns.model_package(version.group_name, version.version),
         "CreationTime": version.created_at,
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-        "ModelApprovalStatus": version.approval,
         "CreatedBy": request["CreatedBy"],
         "CertifyForMarketplace": request.get("CertifyForMarketplace", False),
     }
+    if version.version:
+        response |= {
+            "ModelPackageGroupName": version.group_name,
+            "ModelPackageVersion": version.version,
+            "ModelApprovalStatus": version.approval,
+        }
+    else:
+        response["ModelPackageName"] = version.group_name
     if version.approval_description:
         response["ApprovalDescription"] = version.approval_description
     if "LastModifiedBy" in request:
@@ -135,12 +139,14 @@ def render(api: SageMaker, version: ModelVersion) -> Response:
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """ListModelPackages: of a group, or of all groups where ``ModelPackageType`` asks for versioned ones."""
     usual = "Versioned" if "ModelPackageGroupName" in request else "Unversioned"  # the vendor's default
-    if request.get("ModelPackageType", usual) == "Unversioned":
-        return {"ModelPackageSummaryList": []}  # they are refused at creation
+    kind = request.get("ModelPackageType", usual)
     group = None
     if "ModelPackageGroupName" in request:
         group = find_group(api, name_of("model-package-group", request["ModelPackageGroupName"])).name
+        if kind == "Unversioned":
+            return {"ModelPackageSummaryList": []}  # they are in no group
     wanted = VersionFilter(
+        versioned=True if group is not None else {"Versioned": True, "Unversioned": False}.get(kind),
         group=group,
         approval=request.get("ModelApprovalStatus"),
         name_contains=request.get("NameContains"),
@@ -154,6 +160,7 @@ def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 def _summary(api: SageMaker, version: ModelVersion) -> Response:
     shown = (
+        "ModelPackageName",
         "ModelPackageGroupName",
         "ModelPackageVersion",
         "ModelPackageArn",
@@ -168,6 +175,25 @@ def _summary(api: SageMaker, version: ModelVersion) -> Response:
     return {name: described[name] for name in shown if name in described}
 
 
+def batch(api: SageMaker, request: Request, _caller: Caller) -> Response:
+    """BatchDescribeModelPackage: what can be described, and why the rest cannot."""
+    found: dict[str, Any] = {}
+    failed: dict[str, Any] = {}
+    for arn in request["ModelPackageArnList"]:
+        try:
+            found[arn] = _batched(api, find(api, arn))
+        except SageMakerError as error:
+            failed[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
+    return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": failed}
+
+
+def _batched(api: SageMaker, version: ModelVersion) -> Response:
+    described = render(api, version)
+    if not version.version or "InferenceSpecification" not in described:  # the answer has no place for them
+        raise validation(f"ModelPackage {described['ModelPackageArn']} is not a version with an InferenceSpecification")
+    return {name: described[name] for name in _BATCHED if name in described}
+
+
 def update(api: SageMaker, request: Request, caller: Caller) -> Response:
     """UpdateModelPackage: the approval, and the members that may change."""
     with api.transaction():
@@ -176,10 +202,12 @@ def update(api: SageMaker, request: Request, caller: Caller) -> Response:
 
 def _update(api: SageMaker, request: Request, caller: Caller) -> Response:
     version = find(api, request["ModelPackageArn"])
-    changes = _changes(version, request)
+    if not version.version and "ModelApprovalStatus" in request:
+        raise validation("ModelApprovalStatus cannot be specified for an unversioned model package")
+    changes = _changes(api, version, request)
     changes["LastModifiedBy"] = caller.user_context()
     version = api.registry.update_version(version.group_name, version.version, jsonable(changes))
-    if "ModelApprovalStatus" in request or "ApprovalDescription" in request:
+    if _decides(version, request):
         version, _ = api.registry.set_approval(
             version.group_name,
             version.version,
@@ -192,7 +220,16 @@ def _update(api: SageMaker, request: Request, caller: Caller) -> Response:
     return {"ModelPackageArn": api.arns.model_package(version.group_name, version.version)}
 
 
-def _changes(version: ModelVersion, request: Request) -> dict[str, Any]:
+def _decides(version: ModelVersion, request: Request) -> bool:
+    """Whether a request changes the approval; the same status again, with the same words, is no decision."""
+    status = request.get("ModelApprovalStatus", version.approval)
+    words = request.get("ApprovalDescription", version.approval_description)
+    return bool((status, words) != (version.approval, version.approval_description))
+
+
+def _changes(api: SageMaker, version: ModelVersion, request: Request) -> dict[str, Any]:
+    if "InferenceSpecification" in request:
+        checks.check_specification(api, request["InferenceSpecification"])
     replaced = ("ModelPackageRegistrationType", "InferenceSpecification", "SourceUri", "ModelCard", "ModelLifeCycle")
     changes: dict[str, Any] = {name: request[name] for name in replaced if name in request}
     added = request.get("CustomerMetadataProperties", {})
@@ -206,20 +243,25 @@ def _changes(version: ModelVersion, request: Request) -> dict[str, Any]:
             *present,
             *request["AdditionalInferenceSpecificationsToAdd"],
         ]
+        checks.check_additional(api, changes["AdditionalInferenceSpecifications"])
     return changes
 
 
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
-    """DeleteModelPackage."""
+    """DeleteModelPackage: one that no model is made from."""
     version = find(api, request["ModelPackageName"])
+    arn = api.arns.model_package(version.group_name, version.version)
+    if models := checks.models_of(api, arn):
+        raise conflict(f"ModelPackage {arn} cannot be deleted: model {models[0]} is made from it.")
     with api.transaction():
         api.registry.delete_version(version.group_name, version.version)
-        api.tags.remove(api.arns.model_package(version.group_name, version.version))
+        api.tags.remove(arn)
     return {}
 
 
 OPERATIONS = (
-    Operation("CreateModelPackage", create, "versioned packages; no validation jobs"),
+    Operation("CreateModelPackage", create, "no validation jobs, no algorithm resources"),
+    Operation("BatchDescribeModelPackage", batch),
     Operation("DescribeModelPackage", describe, omits=("modelPackageName",)),
     Operation("ListModelPackages", list_),
     Operation("UpdateModelPackage", update),

@@ -16,6 +16,7 @@ from mlparity.apis.sagemaker import (
     mlflow_apps,
     mlflow_servers,
     model_package_groups,
+    model_package_policies,
     model_packages,
     models,
     pipelines,
@@ -24,9 +25,9 @@ from mlparity.apis.sagemaker import (
     tags,
     training_jobs,
     transform_jobs,
-    tuning_jobs,
     trial_components,
     trials,
+    tuning_jobs,
 )
 from mlparity.apis.sagemaker.operation import Operation
 
@@ -40,6 +41,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *execution_steps.OPERATIONS,
     *callback_steps.OPERATIONS,
     *model_package_groups.OPERATIONS,
+    *model_package_policies.OPERATIONS,
     *model_packages.OPERATIONS,
     *models.OPERATIONS,
     *lineage_artifacts.OPERATIONS,
