@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 import logging
 import os
 import sys
@@ -276,9 +277,20 @@ def _install_clock() -> None:
     for (module, name), replacement in clock_names.items():
         if module in sys.modules:
             setattr(sys.modules[module], name, replacement)
+    ecr = sys.modules.get("moto.ecr.models")
+    if ecr is not None:
+        ecr.Image.get_image_size_in_bytes = _image_size
     kms = sys.modules.get("moto.kms.models")
     if kms is not None:
         from moto.moto_api._internal import mock_random
 
         # Key material must come out the same after a replay, or what it encrypted is lost.
         kms.generate_master_key = lambda: mock_random.randbytes(32)  # type: ignore[attr-defined]
+
+
+def _image_size(image: Any) -> int | None:
+    """The compressed size of an image by its manifest, as ECR has it; None for a list of manifests."""
+    manifest = json.loads(image.image_manifest)
+    if "layers" not in manifest:
+        return None
+    return sum(int(part.get("size", 0)) for part in [manifest.get("config", {}), *manifest["layers"]])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlparity.apis.aws import alarms_tags, iam_simulation
+from mlparity.apis.aws import alarms_tags, ecr_images, iam_simulation
 from mlparity.apis.aws.alarms import CLOUDWATCH, Alarms, AlarmsService
 from mlparity.apis.aws.alarms_store import AlarmStore
 from mlparity.apis.aws.config import AwsConfig
@@ -108,10 +108,18 @@ class Natives:
             "cloudwatch": lambda: self._cloudwatch(operation, params, region),
             "scheduler": lambda: self._scheduler.handle(operation, params, region),
             "events": lambda: self.events.handle(operation, params, region),
+            "ecr": lambda: self._handle_ecr(entry, operation, params, region),
             "logs": lambda: self._handle_logs(operation, params, region),
         }
         handler = handlers.get(entry.name)
         return None if handler is None else handler()
+
+    def _handle_ecr(
+        self, entry: ServiceEntry, operation: str, params: Mapping[str, Any], region: str
+    ) -> dict[str, Any] | None:
+        self.moto.ensure(entry)
+        with self.moto.moto.exclusive():
+            return ecr_images.handle(self.moto.moto.backend(entry, region), operation, params)
 
     def _handle_logs(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any] | None:
         if region != self._config.region:

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from mlparity.apis.aws import functions, guards, queue_polling
+from mlparity.apis.aws import ecr_images, functions, guards, queue_polling
 from mlparity.apis.aws.authentication import authenticate
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials
@@ -176,6 +176,8 @@ class AwsServices:
             return self._models.render(entry, operation, answer, request, request_id)
         if (entry.name, operation) == ("sqs", "ReceiveMessage"):
             return queue_polling.receive(self._moto, entry, request, self._clock, self._closing)
+        if (entry.name, operation) == ("ecr", "PutImage"):
+            request = ecr_images.with_digest(request, params)
         response = self._moto.call(entry, operation, request)
         if response.ok and entry.name == "events":
             self._natives.rule_schedules.changed(operation, params, request.region)

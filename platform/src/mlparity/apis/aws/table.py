@@ -57,6 +57,7 @@ _CLOUDWATCH_NATIVE = frozenset(
 )  # fmt: skip
 _NO_ARCHIVE = "is not served by mlparity: events are delivered, not archived"
 _NO_PROVIDER = "is not served by mlparity: there is no identity provider to check the token with"
+_NO_REGISTRY = "is not served by mlparity: there is no image registry behind the repositories"
 _NO_SCANNER = "is not served by mlparity: there is no image scanner"
 _NOTHING_RUNS = "is not served by mlparity: nothing would execute it"
 
@@ -129,11 +130,20 @@ SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         "ecr",
         "ecr",
-        _JOURNALED,
+        _NATIVE_AND_MOTO,
         moto="ecr",
-        refused=dict.fromkeys(("StartImageScan", "DescribeImageScanFindings"), _NO_SCANNER),
+        native=frozenset({"BatchGetImage"}),
+        refused={
+            **dict.fromkeys(("StartImageScan", "DescribeImageScanFindings"), _NO_SCANNER),
+            **dict.fromkeys(
+                ("CompleteLayerUpload", "GetAuthorizationToken", "GetDownloadUrlForLayer", "InitiateLayerUpload",
+                 "UploadLayerPart"),
+                _NO_REGISTRY,
+            ),
+        },
         invalid="InvalidParameterException",
-        note="repositories, policies and image manifests; there is no registry behind them to push layers to",
+        note="repositories, policies and image manifests; no registry to log in to and push layers to; lifecycle "
+        "policies are kept, nothing expires",
     ),
     ServiceEntry(
         "sqs",
