@@ -139,6 +139,21 @@ def ended(execution: Any) -> dict[str, Any]:
     return described
 
 
+def until_stopped(execution: Any) -> dict[str, Any]:
+    """Wait and describe; the SDK's own wait knows no Stopped, and this is its waiter with that one end."""
+    import botocore.waiter
+
+    acceptor = {"expected": "Stopped", "matcher": "path", "state": "success", "argument": "PipelineExecutionStatus"}
+    waiter = {"operation": "DescribePipelineExecution", "delay": 1, "maxAttempts": 60, "acceptors": [acceptor]}
+    model = botocore.waiter.WaiterModel({"version": 2, "waiters": {"Stopped": waiter}})
+    client = execution.sagemaker_session.sagemaker_client
+    botocore.waiter.create_waiter_with_client("Stopped", model, client).wait(
+        PipelineExecutionArn=execution.arn, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+    )
+    described: dict[str, Any] = execution.describe()
+    return described
+
+
 def steps_of(execution: Any) -> dict[str, dict[str, Any]]:
     """Step name -> what ListPipelineExecutionSteps says of it, whatever the page size."""
     client = execution.sagemaker_session.sagemaker_client

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sdk.cloud import Cloud, unique
-from tests.sdk.pipelines import Builder, ended, statuses, steps_of
+from tests.sdk.pipelines import Builder, ended, statuses, steps_of, until_stopped
 from tests.sdk.refusals import refusal
 
 
@@ -50,7 +50,7 @@ def callback(queue: Queue, *outputs: Any, inputs: Any = None) -> Any:
 def output(name: str, kind: str) -> Any:
     from sagemaker.mlops.workflow.callback_step import CallbackOutput, CallbackOutputTypeEnum
 
-    return CallbackOutput(output_name=name, output_type=CallbackOutputTypeEnum(kind))
+    return CallbackOutput(output_name=name, output_type=CallbackOutputTypeEnum[kind])
 
 
 def test_a_callback_step_hands_over_a_token_and_takes_typed_outputs(
@@ -118,7 +118,7 @@ def test_stopping_asks_the_consumer_and_waits_for_it(cloud: Cloud, builder: Buil
     assert (asked["token"], asked["status"]) == (token, "Stopping")
     assert execution.describe()["PipelineExecutionStatus"] == "Stopping"
     cloud.sagemaker.send_pipeline_execution_step_success(CallbackToken=token)
-    assert ended(execution)["PipelineExecutionStatus"] == "Stopped"
+    assert until_stopped(execution)["PipelineExecutionStatus"] == "Stopped"
 
 
 def test_a_callback_step_without_its_queue_fails(cloud: Cloud, builder: Builder, queue: Queue) -> None:
@@ -158,7 +158,7 @@ def function(cloud: Cloud, folder: Path, body: str, **options: Any) -> Any:
 def lambda_step(func: Any, *outputs: tuple[str, str], inputs: Any = None) -> Any:
     from sagemaker.mlops.workflow.lambda_step import LambdaOutput, LambdaOutputTypeEnum, LambdaStep
 
-    kinds = [LambdaOutput(output_name=name, output_type=LambdaOutputTypeEnum(kind)) for name, kind in outputs]
+    kinds = [LambdaOutput(output_name=name, output_type=LambdaOutputTypeEnum[kind]) for name, kind in outputs]
     return LambdaStep(name="Call", lambda_func=func, inputs=inputs or {}, outputs=kinds)
 
 

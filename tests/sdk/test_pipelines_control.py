@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.sdk.cloud import PROCESSING_LOGS, Cloud, unique
-from tests.sdk.pipelines import Builder, ended, statuses, steps_of
+from tests.sdk.pipelines import Builder, ended, statuses, steps_of, until_stopped
 from tests.sdk.refusals import refusal
 
 SLEEPS = """
@@ -189,21 +189,6 @@ def test_stop_stops_the_jobs_and_starts_no_more(cloud: Cloud) -> None:
     assert refusal(stopped.stop)[0] in {"ConflictException", "ValidationException"}
     cloud.sagemaker.delete_pipeline(PipelineName=name)
     assert refusal(lambda: cloud.sagemaker.describe_pipeline(PipelineName=name))[0] == "ResourceNotFound"
-
-
-def until_stopped(run: Any) -> dict[str, Any]:
-    """The SDK's own wait knows no Stopped; this is that waiter with one more end."""
-    import botocore.waiter
-
-    acceptor = {"expected": "Stopped", "matcher": "path", "state": "success", "argument": "PipelineExecutionStatus"}
-    waiter = {"operation": "DescribePipelineExecution", "delay": 1, "maxAttempts": 60, "acceptors": [acceptor]}
-    model = botocore.waiter.WaiterModel({"version": 2, "waiters": {"Stopped": waiter}})
-    client = run.sagemaker_session.sagemaker_client
-    botocore.waiter.create_waiter_with_client("Stopped", model, client).wait(
-        PipelineExecutionArn=run.arn, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
-    )
-    described: dict[str, Any] = run.describe()
-    return described
 
 
 PARAMETERS = [
