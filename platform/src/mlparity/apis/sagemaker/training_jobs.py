@@ -151,7 +151,7 @@ def _measured(job: Job) -> Response:
             for name, value in metrics.items()
         ]
     run = job.results.get("tracking")
-    if run:
+    if run and run["run_id"]:
         measured["MlflowDetails"] = {"MlflowExperimentId": run["experiment_id"], "MlflowRunId": run["run_id"]}
     return measured
 
