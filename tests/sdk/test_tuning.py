@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from sklearn.datasets import load_diabetes
 
-from tests.sdk.cloud import Cloud, csv_text, metrics, unique, xgboost_image
+from tests.sdk.cloud import OFTEN, Cloud, csv_text, metrics, unique, xgboost_image
 
 FEATURES, TARGET = load_diabetes(return_X_y=True)
 
@@ -48,20 +48,16 @@ def request(cloud: Cloud, strategy: str, jobs: int | None, **changes: Any) -> di
 
 
 def wait(cloud: Cloud, name: str) -> dict[str, Any]:
-    """Describe once it has ended."""
-    from sagemaker.core.resources import HyperParameterTuningJob
+    """Describe once it has ended; the vendor has no waiter for it, so this is one by the vendor's means."""
+    import botocore.waiter
 
-    job = HyperParameterTuningJob.get(hyper_parameter_tuning_job_name=name, session=cloud.boto)
-    with pytest.MonkeyPatch.context() as patch:
-        import time
-
-        pause = time.sleep
-        patch.setattr("sagemaker.core.resources.time.sleep", lambda _seconds: pause(0.2))
-        try:
-            job.wait(poll=1, timeout=120)
-        except Exception as error:
-            if "FailedStatusError" not in type(error).__name__:
-                raise
+    status = {"matcher": "path", "state": "success", "argument": "HyperParameterTuningJobStatus"}
+    acceptors = [{**status, "expected": end} for end in ("Completed", "Failed", "Stopped")]
+    waiter = {"operation": "DescribeHyperParameterTuningJob", "delay": 1, "maxAttempts": 60, "acceptors": acceptors}
+    model = botocore.waiter.WaiterModel({"version": 2, "waiters": {"Ended": waiter}})
+    botocore.waiter.create_waiter_with_client("Ended", model, cloud.sagemaker).wait(
+        HyperParameterTuningJobName=name, WaiterConfig=OFTEN
+    )
     described: dict[str, Any] = cloud.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     return described
 

@@ -96,8 +96,11 @@ class World:
         service.start()
 
     def _tell(self, tuning: Tuning) -> None:
+        self.told.append((tuning.name, tuning.status))
+        self.repository.after_commit(self._notify)
+
+    def _notify(self) -> None:
         with self.jobs.changed:
-            self.told.append((tuning.name, tuning.status))
             self.jobs.changed.notify_all()
 
     def restart(self) -> None:

@@ -19,6 +19,7 @@ from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.steps import handlers
+from mlparity.apis.sagemaker.steps import tuning as tuning_step
 from mlparity.apis.sagemaker.tuning_jobs import KIND as TUNING_JOB
 from mlparity.apis.sagemaker.tuning_jobs import TuningTrials
 from mlparity.clock import Clock, SystemClock
@@ -165,6 +166,7 @@ class ControlPlane:
         self._jobs.listen(self._runs.on_job)
         self._jobs.listen(self._tunings.on_job)
         self._tunings.listen(partial(state_events.tuning, api))
+        self._tunings.listen(partial(tuning_step.on_tuning, api))
         self._runs.listen(partial(lineage_jobs.run, api), lambda _run, _step, _before: None)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
         self._jobs.listen(service_metrics.training(self._aws.publish_metrics, self._logs))

@@ -33,10 +33,11 @@ def make(api: SageMaker, request: Request) -> Document:
     name = request["ModelName"]
     body = {member: request[member] for member in (*_ECHOED, "EnableNetworkIsolation") if member in request}
     try:
-        document = api.documents.create(KIND, name, jsonable({**body, _RESOLVED: resolved}))
+        with api.transaction():
+            document = api.documents.create(KIND, name, jsonable({**body, _RESOLVED: resolved}))
+            tags.set_on_create(api, api.arns.of("model", name), request)
     except ConflictError:
         raise validation(f'Cannot create already existing model "{api.arns.of("model", name)}".') from None
-    tags.set_on_create(api, api.arns.of("model", name), request)
     return document
 
 
@@ -102,8 +103,9 @@ def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DeleteModel: forgets the model; its artifacts stay."""
     name = find(api, request["ModelName"]).name
-    api.documents.delete(KIND, name)
-    api.tags.remove(api.arns.of("model", name))
+    with api.transaction():
+        api.documents.delete(KIND, name)
+        api.tags.remove(api.arns.of("model", name))
     return {}
 
 

@@ -53,13 +53,14 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = transform_spec(request, containers, api.arns, suffix)
     try:
-        job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+        with api.transaction():
+            job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+            tags.set_on_create(api, arn(api, name), request)
     except ConflictError as error:
         raise in_use(
             "Job name must be unique within an AWS account and region, and a job with this name already exists "
             f"({arn(api, name)})"
         ) from error
-    tags.set_on_create(api, arn(api, name), request)
     return job
 
 

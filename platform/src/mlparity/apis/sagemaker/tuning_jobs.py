@@ -32,6 +32,7 @@ _ECHOED = (
     "WarmStartConfig",
 )
 _PAGE = 10
+_STEP_JOBS = 50  # of its best training jobs, a pipeline's tuning step keeps so many
 
 
 def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
@@ -44,20 +45,21 @@ def arn(api: SageMaker, name: str) -> str:
     return api.arns.of("hyper-parameter-tuning-job", name)
 
 
-def submit(api: SageMaker, request: Request) -> Tuning:
+def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Tuning:
     """Start the tuning that a validated request asks for."""
     name = request["HyperParameterTuningJobName"]
     seed = int(api.ids.uuid()[:8], 16)
     wanted = plan(api, request, seed, _earlier(api, request))
     _try_out(api, request, name)
     try:
-        tuning = api.tunings.submit(NewTuning(API, KIND, name, jsonable(request), wanted))
+        with api.transaction():
+            tuning = api.tunings.submit(NewTuning(API, KIND, name, jsonable(request), wanted, run_id, step))
+            tags.set_on_create(api, arn(api, name), request)
     except ConflictError as error:
         raise in_use(
             "Hyperparameter tuning job names must be unique within an AWS account and region, and a hyperparameter "
             f"tuning job with this name already exists ({arn(api, name)})"
         ) from error
-    tags.set_on_create(api, arn(api, name), request)
     return tuning
 
 
@@ -264,8 +266,11 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 
 def outputs(api: SageMaker, tuning: Tuning) -> dict[str, Any]:
-    """What pipeline steps may refer to: the Describe response, and the best jobs' names in their order."""
-    value = jsonable(render(api, tuning))
+    """What pipeline steps may refer to: the Describe response, and the best training jobs in their order."""
+    trials = [trial for trial in api.tunings.repository.trials(tuning.id) if trial.succeeded]
+    ranked = sorted(trials, key=lambda trial: (tuning.plan.loss(trial.objective or 0.0), trial.number))
+    summaries = [summary(api, tuning, trial) for trial in ranked[:_STEP_JOBS]]
+    value = jsonable({**render(api, tuning), "TrainingJobSummaries": summaries})
     assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
     return value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,6 +45,14 @@ class TuningRepository:
         self._clock = clock
         self._ids = ids
 
+    def transaction(self) -> AbstractContextManager[object]:
+        """What is written in the block happens together or not at all."""
+        return self._database.write()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once what this thread is writing is committed."""
+        self._database.after_commit(action)
+
     def create(self, new: NewTuning) -> Tuning:
         """Store a tuning. Raises ``ConflictError`` where the name is taken."""
         now = self._clock.now()
@@ -59,6 +68,8 @@ class TuningRepository:
             "failure_reason": "",
             "created_at": now,
             "modified_at": now,
+            "run_id": new.run_id,
+            "step": new.step,
         }
         try:
             with self._database.write() as connection:

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from mlparity.clock import Clock
 from mlparity.engine.job_service import JobService
@@ -27,7 +28,7 @@ from mlparity.engine.tuning.tunings import (
     TuningStatus,
     history,
 )
-from mlparity.errors import MlparityError, NotFoundError
+from mlparity.errors import MlparityError, NotFoundError, StateError
 from mlparity.ids import IdSource
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +37,18 @@ _STATES = {
     Phase.FAILED: TrialState.FAILED,
     Phase.STOPPED: TrialState.STOPPED,
 }
+_PATIENCE = 1.0  # seconds until the database is asked again after it refused
 Listener = Callable[[Tuning], None]
+
+
+class _Signal(NamedTuple):
+    """What to look at: a tuning, the tuning of a job, or every unfinished one."""
+
+    tuning_id: str = ""
+    job_id: str = ""
+
+
+_LOOK = _Signal()
 
 
 class TuningService:
@@ -56,24 +68,24 @@ class TuningService:
         self._clock = clock
         self._ids = ids
         self._listeners: list[Listener] = []
-        self._queue: queue.Queue[Callable[[], str | None] | None] = queue.Queue()
+        self._queue: queue.Queue[_Signal | None] = queue.Queue()
         self._thread = threading.Thread(target=self._loop, name="tunings", daemon=True)
 
     def listen(self, listener: Listener) -> None:
-        """Call ``listener`` whenever a tuning began, begins to end, or has ended."""
+        """Call ``listener`` whenever a tuning began, begins to end, or has ended; what it writes is one with that."""
         self._listeners.append(listener)
 
     def submit(self, new: NewTuning) -> Tuning:
         """Store a tuning and begin it. Raises ``ConflictError`` where the name is taken."""
-        tuning = self.repository.create(new)
-        self._tell(tuning)
-        self._wake(tuning.id)
+        with self.repository.transaction():
+            tuning = self.repository.create(new)
+            self._tell(tuning)
+            self._wake(tuning.id)
         return tuning
 
     def stop(self, tuning_id: str) -> Tuning:
         """Ask a tuning to stop: its jobs are stopped, then it is STOPPED."""
-        tuning = self.repository.begin_end(tuning_id, TuningStatus.STOPPED)
-        self._tell(tuning)
+        tuning = self._end(self.repository.get(tuning_id), Ending(TuningStatus.STOPPED))
         self._wake(tuning_id)
         return tuning
 
@@ -81,12 +93,11 @@ class TuningService:
         """To be told of every job's phases (``JobService.listen``)."""
         if job.phase.is_final:
             # Looked up in the loop's thread: by then a trial that was just started knows its job.
-            self._queue.put(lambda: self.repository.tuning_of(job.id))
+            self._signal(_Signal(job_id=job.id))
 
     def start(self) -> None:
         """Take up every unfinished tuning and go on."""
-        for tuning in self.repository.active():
-            self._wake(tuning.id)
+        self._signal(_LOOK)
         self._thread.start()
 
     def close(self) -> None:
@@ -96,20 +107,36 @@ class TuningService:
             self._thread.join()
 
     def _wake(self, tuning_id: str) -> None:
-        self._queue.put(lambda: tuning_id)
+        self._signal(_Signal(tuning_id))
+
+    def _signal(self, signal: _Signal) -> None:
+        """Have the thread look, once what it is to see is committed."""
+        self.repository.after_commit(lambda: self._queue.put(signal))
 
     def _loop(self) -> None:
+        wait: float | None = None
         while True:
             try:
-                signal = self._queue.get(timeout=self._seconds_to_deadline())
+                signal = self._queue.get(timeout=wait)
             except queue.Empty:
-                due = [tuning.id for tuning in self.repository.active()]
-            else:
-                if signal is None:
-                    return
-                due = [found for found in [signal()] if found is not None]
-            for tuning_id in due:
-                self._advance_safely(tuning_id)
+                signal = _LOOK
+            if signal is None:
+                return
+            try:
+                for tuning_id in self._meant(signal):
+                    self._advance_safely(tuning_id)
+                wait = self._seconds_to_deadline()
+            except StateError as error:  # nothing is decided while nothing can be written down
+                _LOG.warning("tunings wait: %s", error)
+                wait = _PATIENCE
+
+    def _meant(self, signal: _Signal) -> list[str]:
+        if signal.tuning_id:
+            return [signal.tuning_id]
+        if signal.job_id:
+            found = self.repository.tuning_of(signal.job_id)
+            return [] if found is None else [found]
+        return [tuning.id for tuning in self.repository.active()]
 
     def _seconds_to_deadline(self) -> float | None:
         """Until the first of the time limits; None where no tuning has one."""
@@ -126,6 +153,8 @@ class TuningService:
             self._advance(tuning_id)
         except NotFoundError:
             return  # deleted meanwhile
+        except StateError:
+            raise
         except Exception as error:  # noqa: BLE001 - one tuning must not stop the others
             _LOG.exception("tuning %s", tuning_id)
             self._end(self.repository.get(tuning_id), Ending(TuningStatus.FAILED, f"InternalServerError: {error}"))
@@ -180,6 +209,8 @@ class TuningService:
     def _launch(self, tuning: Tuning, trial: Trial) -> None:
         try:
             job = self._trial_jobs[tuning.api, tuning.kind].submit(tuning, trial)
+        except StateError:
+            raise  # it says nothing about the trial
         except MlparityError as error:
             _LOG.warning("trial %s was refused: %s", trial.name, error)
             self.repository.update_trial(trial, TrialState.FAILED)
@@ -190,9 +221,10 @@ class TuningService:
             self._wake(tuning.id)
 
     def _end(self, tuning: Tuning, ending: Ending) -> Tuning:
-        ended = self.repository.begin_end(tuning.id, ending.status, ending.reason)
-        if tuning.status is TuningStatus.SEARCHING:
-            self._tell(ended)
+        with self.repository.transaction():
+            ended = self.repository.begin_end(tuning.id, ending.status, ending.reason)
+            if tuning.status is TuningStatus.SEARCHING:
+                self._tell(ended)
         return ended
 
     def _wind_up(self, tuning: Tuning) -> None:
@@ -202,11 +234,9 @@ class TuningService:
             if trial.job_id is not None and self._jobs.repository.get(trial.job_id).stop_requested_at is None:
                 self._jobs.stop(trial.job_id)
         if not active:
-            self._tell(self.repository.end(tuning.id))
+            with self.repository.transaction():
+                self._tell(self.repository.end(tuning.id))
 
     def _tell(self, tuning: Tuning) -> None:
         for listener in self._listeners:
-            try:
-                listener(tuning)
-            except Exception:  # noqa: BLE001 - one listener must not break the tuning
-                _LOG.exception("a listener failed for tuning %s", tuning.name)
+            listener(tuning)

@@ -113,6 +113,8 @@ class Tuning:
     created_at: datetime
     ended_at: datetime | None
     modified_at: datetime
+    run_id: str | None  # the DAG run and step that started it
+    step: str | None
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class NewTuning:
     name: str
     request: Mapping[str, Any]
     plan: TuningPlan
+    run_id: str | None = None
+    step: str | None = None
 
 
 class TrialJobs(Protocol):

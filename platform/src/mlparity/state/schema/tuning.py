@@ -21,6 +21,8 @@ tunings = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("modified_at", UtcDateTime, nullable=False),
+    Column("run_id", String(64)),  # the DAG run and step that started it, if any
+    Column("step", String(256)),
     Index("uq_tunings_api_kind_name", "api", "kind", "name", unique=True),
     Index("ix_tunings_api_kind_created", "api", "kind", "created_at"),
     Index("ix_tunings_status", "status"),

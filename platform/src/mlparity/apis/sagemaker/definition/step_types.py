@@ -36,6 +36,11 @@ SERVED: Mapping[str, StepType] = {
         ),
         retried=True,
     ),
+    "Transform": StepType(("DataProcessing", "Environment", "ModelName", "TransformInput"), retried=True),
+    "Tuning": StepType(
+        ("HyperParameterTuningJobConfig", "TrainingJobDefinition", "TrainingJobDefinitions"), retried=True
+    ),
+    "Model": StepType(retried=True),
     "Condition": StepType(),
     "Fail": StepType(),
     "RegisterModel": StepType(retried=True),
@@ -49,7 +54,7 @@ NOT_SERVED = frozenset(
     {
         "Athena", "AutoML", "BedrockCustomModel", "BedrockCustomModelDeployment", "BedrockModelImport",
         "BedrockProvisionedModelThroughput", "ClarifyCheck", "Cleanup", "EMR", "EMRServerless", "Endpoint",
-        "EndpointConfig", "ForEach", "InferenceComponent", "Job", "Lineage", "Model", "MonitorBatchTransform",
-        "NotebookJob", "QualityCheck", "Transform", "Tuning",
+        "EndpointConfig", "ForEach", "InferenceComponent", "Job", "Lineage", "MonitorBatchTransform",
+        "NotebookJob", "QualityCheck",
     }
 )  # fmt: skip

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.steps.callback import CallbackStep
 from mlparity.apis.sagemaker.steps.decisions import ConditionStep, FailStep
-from mlparity.apis.sagemaker.steps.jobs import PROCESSING, TRAINING, JobStep
+from mlparity.apis.sagemaker.steps.jobs import PROCESSING, TRAINING, TRANSFORM, JobStep
 from mlparity.apis.sagemaker.steps.lambda_step import LambdaStep
+from mlparity.apis.sagemaker.steps.model import ModelStep
 from mlparity.apis.sagemaker.steps.register import RegisterModelStep
+from mlparity.apis.sagemaker.steps.tuning import TuningStep
 from mlparity.engine.runs import StepHandler
 
 
@@ -18,6 +20,9 @@ def handlers(api: Callable[[], SageMaker]) -> dict[tuple[str, str], StepHandler]
     return {
         (API, "Processing"): JobStep(api, PROCESSING),
         (API, "Training"): JobStep(api, TRAINING),
+        (API, "Transform"): JobStep(api, TRANSFORM),
+        (API, "Tuning"): TuningStep(api),
+        (API, "Model"): ModelStep(api),
         (API, "Condition"): ConditionStep(api),
         (API, "Fail"): FailStep(api),
         (API, "RegisterModel"): RegisterModelStep(api),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlparity.apis.sagemaker import processing_jobs, training_jobs
+from mlparity.apis.sagemaker import processing_jobs, training_jobs, transform_jobs
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.definition.step_types import SERVED
 from mlparity.apis.sagemaker.job_status import failure_reason
@@ -40,6 +40,7 @@ class JobKind:
     outputs: Callable[[SageMaker, Job], dict[str, Any]]
     metadata: str = ""  # its member of the step's Metadata, where that is not the noun: "TuningJob"
     takes_experiment: bool = True  # whether the request has ExperimentConfig
+    failure: Callable[[Job], str] = failure_reason  # what its Describe says as FailureReason
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,9 @@ class JobStep:
         if self.kind.takes_experiment and experiment and "ExperimentConfig" not in request:
             trial = context.run.plan.context.get("TrialName") or context.run.id
             request["ExperimentConfig"] = {"ExperimentName": experiment, "TrialName": trial}
+        tracking = context.run.plan.context.get("MlflowConfig")
+        if self.kind.noun == training_jobs.KIND and tracking and "MlflowConfig" not in request:
+            request["MlflowConfig"] = tracking
         checked = checked_request(api, f"Create{self.kind.noun}", request)
         return self.kind.submit(api, checked, run_id=context.run.id, step=context.plan.name)
 
@@ -110,8 +114,15 @@ class JobStep:
     def _reason(self, job: Job) -> str:
         if job.phase is Phase.STOPPED:
             return f"ClientError: {self.kind.noun} {job.name} exceeded its MaxRuntimeInSeconds"
-        return f"{self.kind.noun} failed: {failure_reason(job)}"
+        return f"{self.kind.noun} failed: {self.kind.failure(job)}"
 
 
 PROCESSING = JobKind(processing_jobs.KIND, "processing-job", processing_jobs.submit, processing_jobs.outputs)
 TRAINING = JobKind(training_jobs.KIND, "training-job", training_jobs.submit, training_jobs.outputs)
+TRANSFORM = JobKind(
+    transform_jobs.KIND,
+    "transform-job",
+    transform_jobs.submit,
+    transform_jobs.outputs,
+    failure=transform_jobs.transform_failure,
+)

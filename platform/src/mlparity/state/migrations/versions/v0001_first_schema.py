@@ -233,6 +233,8 @@ def upgrade() -> None:
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.Column('run_id', sa.String(length=64), nullable=True),
+    sa.Column('step', sa.String(length=256), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_tunings'))
     )
     with op.batch_alter_table('tunings', schema=None) as batch_op:
