@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.cloud import OFTEN, Cloud, csv_text, unique, xgboost_image
+from tests.sdk.cloud import Cloud, csv_text, unique, xgboost_image
 from tests.sdk.refusals import refusal
+from tests.sdk.waiting import execution_ended
 
 PREPARE = """
 import pathlib
@@ -100,25 +101,6 @@ def flow(cloud: Cloud, stack: Any) -> Flow:
             made["Train"]["TrainingJob"]["Arn"].rpartition("/")[2],
             made["Register"]["RegisterModel"]["Arn"],
         )
-
-
-def execution_ended(cloud: Cloud, arn: str) -> None:
-    """Wait with the vendor's own waiter machinery until the execution has succeeded."""
-    from botocore.waiter import WaiterModel, create_waiter_with_client
-
-    states = {"Succeeded": "success", "Failed": "failure", "Stopped": "failure"}
-    acceptors = [
-        {"matcher": "path", "argument": "PipelineExecutionStatus", "expected": word, "state": state}
-        for word, state in states.items()
-    ]
-    waiter = {
-        "operation": "DescribePipelineExecution",
-        "delay": OFTEN["Delay"],
-        "maxAttempts": OFTEN["MaxAttempts"],
-        "acceptors": acceptors,
-    }
-    model = WaiterModel({"version": 2, "waiters": {"Ended": waiter}})
-    create_waiter_with_client("Ended", model, cloud.sagemaker).wait(PipelineExecutionArn=arn)
 
 
 def upstream(cloud: Cloud, start: str, **changes: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mlflow import MlflowClient
 from mlparity.testing.stack import RunningStack
 from tests.sdk.cloud import Cloud, unique
 from tests.sdk.refusals import refusal
+from tests.sdk.waiting import execution_ended
 
 
 @pytest.fixture
@@ -187,3 +189,40 @@ def test_a_server_that_is_not_there_or_stopped_takes_no_job(cloud: Cloud, server
     assert create(server["arn"].replace("us-east-1", "eu-west-1")) == "ValidationException"
     api.stop_mlflow_tracking_server(TrackingServerName=server["name"])
     assert create(server["arn"]) == "ValidationException"
+
+
+def test_a_pipelines_mlflow_config_tracks_its_training_jobs(cloud: Cloud, server: dict[str, Any]) -> None:
+    api, name = cloud.sagemaker, unique("tracked")
+    train = cloud.script_request(name, "print('trained')")
+    del train["TrainingJobName"]
+    definition = {
+        "Version": "2020-12-01",
+        "Metadata": {},
+        "Parameters": [{"Name": "Where", "Type": "String", "DefaultValue": server["arn"]}],
+        "MlflowConfig": {"MlflowResourceArn": {"Get": "Parameters.Where"}, "MlflowExperimentName": f"{name}-usual"},
+        "Steps": [{"Name": "Train", "Type": "Training", "Arguments": train}],
+    }
+    api.create_pipeline(
+        PipelineName=name,
+        PipelineDefinition=json.dumps(definition),
+        RoleArn=cloud.role,
+        ClientRequestToken=unique("token") + "0" * 32,
+    )
+
+    def start(**members: Any) -> str:
+        token = unique("start") + "0" * 32
+        return str(api.start_pipeline_execution(PipelineName=name, ClientRequestToken=token, **members)[
+            "PipelineExecutionArn"])  # fmt: skip
+
+    for experiment, members in ((f"{name}-usual", {}), (f"{name}-own", {"MlflowExperimentName": f"{name}-own"})):
+        arn = start(**members)
+        execution_ended(cloud, arn)
+        described = api.describe_pipeline_execution(PipelineExecutionArn=arn)
+        assert described["MLflowConfig"] == {"MlflowResourceArn": server["arn"], "MlflowExperimentName": experiment}
+        (step,) = api.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        job = cloud.trained(step["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2])
+        assert job["MlflowConfig"]["MlflowExperimentName"] == experiment
+        run = MlflowClient(cloud.tracking_uri).get_run(job["MlflowDetails"]["MlflowRunId"])
+        assert MlflowClient(cloud.tracking_uri).get_experiment(run.info.experiment_id).name == experiment
+    nobody = [{"Name": "Where", "Value": f"{server['arn']}-nobody"}]
+    assert refusal(lambda: start(PipelineParameters=nobody))[0] == "ResourceNotFound"

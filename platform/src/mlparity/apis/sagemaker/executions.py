@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlparity.apis.sagemaker import idempotency, pipeline_versions, pipelines, selective_execution
+from mlparity.apis.sagemaker import idempotency, mlflow_resources, pipeline_versions, pipelines, selective_execution
 from mlparity.apis.sagemaker.arns import execution_id_of
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.definition.experiments import experiment_of
+from mlparity.apis.sagemaker.definition.mlflow import mlflow_of
 from mlparity.apis.sagemaker.definition.parameters import effective
 from mlparity.apis.sagemaker.definition.reader import read_steps
-from mlparity.apis.sagemaker.errors import not_found, not_served, validation
+from mlparity.apis.sagemaker.errors import not_found, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.run_status import RUN_STATUS
@@ -27,8 +28,6 @@ _ID_LENGTH = 12
 
 def start(api: SageMaker, request: Request, caller: Caller) -> Response:
     """StartPipelineExecution."""
-    if "MlflowExperimentName" in request:
-        raise not_served("MlflowExperimentName")
     return idempotency.once(
         api, "StartPipelineExecution", request["ClientRequestToken"], lambda: _start(api, request, caller)
     )
@@ -43,10 +42,13 @@ def _start(api: SageMaker, request: Request, caller: Caller) -> Response:
     parallelism = request.get("ParallelismConfiguration") or pipeline.body.get("ParallelismConfiguration") or {}
     parameters = effective(document, request.get("PipelineParameters", ()))
     context = _context(api, pipeline, execution_id)
+    tracking = mlflow_of(document, parameters, context, request.get("MlflowExperimentName"))
+    if tracking:
+        mlflow_resources.require(api, tracking["MlflowResourceArn"])
     plan = RunPlan(
         steps=read_steps(document),
         parameters=parameters,
-        context={**context, **experiment_of(document, parameters, context)},
+        context={**context, **experiment_of(document, parameters, context), "MlflowConfig": tracking},
         max_parallel_steps=parallelism.get("MaxParallelExecutionSteps", 0),
     )
     selection = _selection(api, request, pipeline.name, plan.steps)
@@ -143,6 +145,8 @@ def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
     }
     if experiment:
         response["PipelineExperimentConfig"] = experiment
+    if tracking := run.plan.context.get("MlflowConfig"):
+        response["MLflowConfig"] = tracking
     if run.failure_reason:
         response["FailureReason"] = run.failure_reason
     return response
@@ -232,7 +236,7 @@ def _amend(api: SageMaker, run: Run, request: Request, caller: Caller) -> None:
 
 
 OPERATIONS = (
-    Operation("StartPipelineExecution", start, "no MlflowExperimentName"),
+    Operation("StartPipelineExecution", start),
     Operation("StopPipelineExecution", stop),
     Operation("RetryPipelineExecution", retry),
     Operation("UpdatePipelineExecution", update),
