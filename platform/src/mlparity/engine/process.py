@@ -42,8 +42,8 @@ class ProcessSpec:
     mounts: Mapping[str, Path]
     working_directory: str  # inside
     log_path: Path  # stdout and stderr, appended as they are written
-    arguments: Sequence[str] = ()  # what the runtime's own entry point gets, where command is empty
     hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for several instances
+    arguments: Sequence[str] = ()  # what the runtime's own entry point gets, where command is empty
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class ProcessExit:
     code: int | None
     signal: int | None
     usage: ProcessUsage | None = None  # None where it was killed before it could be counted
+    lost: bool = False  # what ran it died, and the process with it: nothing is said of the program
 
     @property
     def ok(self) -> bool:

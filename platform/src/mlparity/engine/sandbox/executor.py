@@ -23,6 +23,7 @@ from mlparity.engine.sandbox.layout import Layout
 from mlparity.engine.sandbox.probing import Mode, SandboxReport, probe
 from mlparity.engine.sandbox.session import Session
 from mlparity.engine.sandbox.zygote_process import ZygoteProcess
+from mlparity.engine.warm.invocation import WAIT_POLICY
 from mlparity.errors import EngineError, InvalidRequestError, RuntimeUnavailableError, SandboxUnavailableError
 from mlparity.ids import IdSource
 
@@ -36,6 +37,7 @@ _DEFAULTS = {
     "PIP_NO_INDEX": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
+    WAIT_POLICY[0]: WAIT_POLICY[1],
 }
 
 
@@ -77,9 +79,17 @@ class SandboxExecutor:
 
         Raises ``InvalidRequestError`` for a spec that cannot be right, ``RuntimeUnavailableError`` where the
         runtime is not installed, ``SandboxUnavailableError`` where this machine denies what a job needs, and
-        ``EngineError`` where the worker was killed meanwhile.
+        ``EngineError`` where the worker was killed meanwhile, and the next one, too.
         """
         _check(spec)
+        try:
+            return self._start(spec)
+        except EngineError as error:
+            if type(error) is not EngineError or self._closed:
+                raise
+        return self._start(spec)  # nothing of the job has run: another worker may have it
+
+    def _start(self, spec: ProcessSpec) -> RunningProcess:
         zygote = self._zygote(spec.runtime)
         folder = self._session.job_folder(spec.id)
         job = {
@@ -187,6 +197,11 @@ def _check(spec: ProcessSpec) -> None:
 def _check_runtime(runtime: Runtime) -> None:
     if runtime.kind == "venv" and runtime.python:
         return  # built, with all that it requires
+    if runtime.kind not in {"host", "builtin"}:
+        raise RuntimeUnavailableError(
+            f"the runtime {runtime.name} cannot be started",
+            f"its kind is {runtime.kind!r}, and it is not ready to run as a process",
+        )
     for module in runtime.requires:
         if importlib.util.find_spec(module) is None:
             raise RuntimeUnavailableError(

@@ -16,6 +16,7 @@ from typing import Any
 from mlparity.clock import Clock
 from mlparity.engine.sandbox.running import SandboxedProcess
 from mlparity.engine.warm import wire
+from mlparity.engine.warm.invocation import WAIT_POLICY
 from mlparity.engine.warm.settings import BOOTSTRAP, ZygoteSettings
 from mlparity.errors import EngineError, SandboxUnavailableError
 
@@ -34,6 +35,7 @@ class ZygoteProcess:
         self._refused: dict[str, str] = {}
         self._settled = threading.Event()  # ready, or dead before it was
         self._dead = threading.Event()
+        self._closing = False
         self._thread = threading.Thread(target=self._supervise, name="mlparity-zygote", daemon=True)
         self._thread.start()
 
@@ -71,6 +73,8 @@ class ZygoteProcess:
         problem = process.await_start()
         if problem is not None:
             process.wait()
+            if not self.alive:
+                raise EngineError("the job was not started", "the worker that starts jobs was killed", "start it again")
             raise SandboxUnavailableError(
                 f"job {name} could not be started",
                 self._refused.pop(name, problem),
@@ -86,6 +90,7 @@ class ZygoteProcess:
 
     def close(self) -> None:
         """Kill the zygote with all its jobs, and wait until they are gone."""
+        self._closing = True
         with contextlib.suppress(OSError):  # it was gone already
             self._sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -117,7 +122,7 @@ class ZygoteProcess:
             with self._jobs_lock:
                 left = list(self._jobs)
             for job_id in left:
-                self._end(job_id)
+                self._end(job_id, lost=not self._closing)
             self._sock.close()
 
     def _listen(self) -> None:
@@ -137,13 +142,13 @@ class ZygoteProcess:
                 self._refused[message["refused"]] = message["why"]
                 self._end(message["refused"])
 
-    def _end(self, job_id: str) -> None:
+    def _end(self, job_id: str, *, lost: bool = False) -> None:
         with self._jobs_lock:
             process = self._jobs.pop(job_id, None)
         if process is not None:
-            process.end()
+            process.end(lost=lost)
 
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
-    return {**kept, "LANG": "C.UTF-8"}
+    return {**kept, "LANG": "C.UTF-8", WAIT_POLICY[0]: WAIT_POLICY[1]}
