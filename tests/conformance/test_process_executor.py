@@ -410,7 +410,7 @@ def test_death_of_the_worker_is_reported_and_the_next_job_gets_a_new_one(
         (guard,) = set(psutil.Process().children()) - before
         (steward,) = guard.children()
         steward.kill()
-        assert process.wait(PATIENCE) == ProcessExit(None, signal.SIGKILL)
+        assert process.wait(PATIENCE) == ProcessExit(None, signal.SIGKILL, lost=True)
         assert bench.run("python3", "-c", "print('again')")[1] == "again\n"
     finally:
         other.close()
