@@ -108,8 +108,8 @@ class ControlPlane:
             clock=clock,
             ids=ids,
             image_metrics=self._image_metrics,
-            send_message=lambda url, body: self._aws.send_message(url, body),
-            function=lambda arn: self._aws.function(arn),
+            send_message=lambda url, body: self._aws.send_message(url, body),  # noqa: PLW0108 - made below
+            function=lambda arn: self._aws.function(arn),  # noqa: PLW0108 - made below
         )
         self._timers = TimerService(clock)
         self._aws = AwsServices(
