@@ -140,18 +140,22 @@ def ended(execution: Any) -> dict[str, Any]:
 
 
 def until_stopped(execution: Any) -> dict[str, Any]:
-    """Wait and describe; the SDK's own wait knows no Stopped, and this is its waiter with that one end."""
-    import botocore.waiter
-
-    acceptor = {"expected": "Stopped", "matcher": "path", "state": "success", "argument": "PipelineExecutionStatus"}
-    waiter = {"operation": "DescribePipelineExecution", "delay": 1, "maxAttempts": 60, "acceptors": [acceptor]}
-    model = botocore.waiter.WaiterModel({"version": 2, "waiters": {"Stopped": waiter}})
-    client = execution.sagemaker_session.sagemaker_client
-    botocore.waiter.create_waiter_with_client("Stopped", model, client).wait(
-        PipelineExecutionArn=execution.arn, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
-    )
+    """Wait and describe; the SDK's own wait knows no Stopped."""
+    until(execution.sagemaker_session.sagemaker_client, execution.arn, "Stopped")
     described: dict[str, Any] = execution.describe()
     return described
+
+
+def until(client: Any, arn: str, status: str) -> None:
+    """Wait with a waiter made as the vendor makes them: boto3 has none for executions."""
+    import botocore.waiter
+
+    acceptor = {"expected": status, "matcher": "path", "state": "success", "argument": "PipelineExecutionStatus"}
+    waiter = {"operation": "DescribePipelineExecution", "delay": 1, "maxAttempts": 60, "acceptors": [acceptor]}
+    model = botocore.waiter.WaiterModel({"version": 2, "waiters": {status: waiter}})
+    botocore.waiter.create_waiter_with_client(status, model, client).wait(
+        PipelineExecutionArn=arn, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+    )
 
 
 def steps_of(execution: Any) -> dict[str, dict[str, Any]]:
