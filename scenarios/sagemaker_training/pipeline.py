@@ -43,7 +43,7 @@ from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, 
 XGBOOST = "3.2-0"
 SCIKIT_LEARN = "1.9-0"
 
-# Chosen on the validation month; see README.md.
+# How they were chosen, and what that is worth: README.md.
 HYPERPARAMETERS = {
     "max_depth": 5,
     "eta": 0.05,
