@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import WaiterError
+from botocore.waiter import WaiterModel, create_waiter_with_client
 
 JOBS = Path(__file__).parent / "jobs"
 REGION = "us-east-1"
@@ -127,6 +128,18 @@ class Cloud:
                 lines += [event["message"] for event in page["events"]]
                 page = self.logs.get_log_events(**wanted, nextToken=page["nextForwardToken"])
         return lines
+
+    def until_logged(self, group: str, job: str, text: str) -> None:
+        """Wait until a job has said a line. The vendor has no waiter for logs: this is one in the vendor's terms."""
+        acceptors = [
+            {"matcher": "pathAny", "argument": "events[].message", "expected": text, "state": "success"},
+            {"matcher": "error", "expected": "ResourceNotFoundException", "state": "retry"},
+        ]
+        spoken = {"operation": "FilterLogEvents", "delay": 1, "maxAttempts": 60, "acceptors": acceptors}
+        model = WaiterModel({"version": 2, "waiters": {"Spoken": spoken}})
+        create_waiter_with_client("Spoken", model, self.logs).wait(
+            logGroupName=group, logStreamNamePrefix=f"{job}/", WaiterConfig=OFTEN
+        )
 
     def training_request(self, name: str, **changes: Any) -> dict[str, Any]:
         """A CreateTrainingJob request for built-in XGBoost; ``changes`` replace members."""

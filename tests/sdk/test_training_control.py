@@ -36,16 +36,6 @@ def failed(cloud: Cloud, stack: Any) -> dict[str, Any]:
         return cloud.trained(name)
 
 
-def until_logged(cloud: Cloud, job: str, text: str) -> None:
-    """Wait until the job's script has said ``text``, with the vendor's own polling of logs."""
-    import time
-
-    deadline = time.monotonic() + 60
-    while text not in cloud.log(TRAINING_LOGS, job):
-        assert time.monotonic() < deadline, f"{job} never said {text!r}"
-        time.sleep(0.1)
-
-
 def test_a_failure_file_is_the_reason(cloud: Cloud, failed: dict[str, Any]) -> None:
     assert failed["TrainingJobStatus"] == "Failed"
     assert failed["FailureReason"] == "AlgorithmError: the data has no label column, exit code: 3"
@@ -74,7 +64,7 @@ def test_a_program_that_is_killed_has_the_signals_exit_code(cloud: Cloud) -> Non
 def test_a_stopped_job_keeps_the_model_that_its_handler_wrote(cloud: Cloud) -> None:
     name = unique("stopped")
     cloud.sagemaker.create_training_job(**cloud.script_request(name, SLEEPS))
-    until_logged(cloud, name, "sleeping")
+    cloud.until_logged(TRAINING_LOGS, name, "sleeping")
     cloud.sagemaker.stop_training_job(TrainingJobName=name)
     described = cloud.trained(name)
     assert described["TrainingJobStatus"] == "Stopped"
