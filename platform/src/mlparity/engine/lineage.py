@@ -3,102 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlparity.clock import Clock
+from mlparity.engine.lineage_values import Edge, EdgeFilter, Entity, EntityFilter, NewEdge, NewEntity
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.state.database import Database
 from mlparity.state.paging import Page, PageRequest, fetch_page
 from mlparity.state.schema.lineage import lineage_edges, lineage_entities
 
+__all__ = ["Edge", "EdgeFilter", "Entity", "EntityFilter", "LineageRepository", "NewEdge", "NewEntity"]
+
 _BATCH = 500  # SQLite's limit of variables in one statement is far above
-
-
-@dataclass(frozen=True)
-class NewEntity:
-    """An entity to store. ``family`` is its sort ("Artifact"), ``kind`` its type ("DataSet").
-
-    ``is_open``: it stands for work that has not ended; ``LineageRepository.open`` finds it after a crash.
-    """
-
-    id: str
-    family: str
-    kind: str
-    name: str
-    source_uri: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict)
-    is_open: bool = False
-
-
-@dataclass(frozen=True)
-class Entity:
-    """An entity as the database knows it."""
-
-    api: str
-    id: str
-    family: str
-    kind: str
-    name: str
-    source_uri: str
-    is_open: bool
-    body: Mapping[str, Any]
-    created_at: datetime
-    modified_at: datetime
-
-
-@dataclass(frozen=True)
-class NewEdge:
-    """An edge to store, between entities that exist."""
-
-    source: str
-    target: str
-    kind: str
-    body: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An edge as the database knows it."""
-
-    sequence: int
-    api: str
-    source: str
-    target: str
-    kind: str
-    source_kind: str
-    target_kind: str
-    body: Mapping[str, Any]
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class EntityFilter:
-    """Which entities to list. None means any."""
-
-    family: str
-    kind: str | None = None
-    source_uri: str | None = None
-    ids: Collection[str] | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-
-
-@dataclass(frozen=True)
-class EdgeFilter:
-    """Which edges to list: of these kinds, and between such ends. None means any."""
-
-    kinds: Collection[str]
-    source: str | None = None
-    target: str | None = None
-    source_kind: str | None = None
-    target_kind: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
 
 
 class LineageRepository:
@@ -198,11 +117,15 @@ class LineageRepository:
 
         Doing it twice changes nothing. A body's members that are mappings are merged, not replaced.
         """
+        wanted = {new.id: new for new in entities}
         with self._database.write() as connection:
-            for new in entities:
-                self._ensure(connection, new, refresh=new.id in refresh)
-            for edge in edges:
-                self._connect(connection, edge)
+            present = self._present(connection, wanted)
+            rows = [self._row(new) for new in wanted.values() if new.id not in present]
+            if rows:
+                connection.execute(lineage_entities.insert(), rows)
+            for entity_id in present.keys() & set(refresh):
+                self._refresh(connection, present[entity_id], wanted[entity_id])
+            self._connect_all(connection, list(edges), {**present, **{row["id"]: row["kind"] for row in rows}})
 
     def connect(self, edge: NewEdge) -> None:
         """Store an edge. Raises ``NotFoundError`` for an end, ``ConflictError`` where the ends are connected so."""
@@ -247,17 +170,37 @@ class LineageRepository:
                 found += [_edge(row) for row in connection.execute(query)]
         return sorted(found, key=lambda edge: edge.sequence)
 
-    def _ensure(self, connection: Connection, new: NewEntity, *, refresh: bool) -> None:
-        row = connection.execute(select(lineage_entities).where(*self._key(new.id))).one_or_none()
-        if row is None:
-            connection.execute(lineage_entities.insert().values(**self._row(new)))
-        elif refresh:
-            body = _merged(row.body, new.body)
-            connection.execute(
-                update(lineage_entities)
-                .where(*self._key(new.id))
-                .values(body=body, is_open=new.is_open, modified_at=self._clock.now())
-            )
+    def _present(self, connection: Connection, wanted: Collection[str]) -> dict[str, Entity]:
+        query = select(lineage_entities).where(
+            lineage_entities.c.api == self._api, lineage_entities.c.id.in_(list(wanted))
+        )
+        return {row.id: _entity(row) for row in connection.execute(query)}
+
+    def _refresh(self, connection: Connection, old: Entity, new: NewEntity) -> None:
+        values = {"body": _merged(old.body, new.body), "is_open": new.is_open, "modified_at": self._clock.now()}
+        connection.execute(update(lineage_entities).where(*self._key(old.id)).values(**values))
+
+    def _connect_all(
+        self, connection: Connection, wanted: Sequence[NewEdge], known: Mapping[str, Entity | str]
+    ) -> None:
+        """Store those edges that are not there yet; the kinds of ends that are ``known`` need not be asked for."""
+        ends = {end for edge in wanted for end in (edge.source, edge.target)}
+        kinds = {key: value if isinstance(value, str) else value.kind for key, value in known.items()}
+        kinds |= {key: entity.kind for key, entity in self._present(connection, ends - kinds.keys()).items()}
+        if missing := ends - kinds.keys():
+            raise NotFoundError(f"{min(missing)} does not exist")
+        table = lineage_edges.c
+        query = select(table.source, table.target, table.kind).where(
+            table.api == self._api, table.source.in_(list(ends)), table.target.in_(list(ends))
+        )
+        present = {(row.source, row.target, row.kind) for row in connection.execute(query)}
+        rows = [
+            self._edge_row(edge, kinds)
+            for edge in {(edge.source, edge.target, edge.kind): edge for edge in wanted}.values()
+            if (edge.source, edge.target, edge.kind) not in present
+        ]
+        if rows:
+            connection.execute(lineage_edges.insert(), rows)
 
     def _connect(self, connection: Connection, edge: NewEdge) -> bool:
         present = select(lineage_edges.c.sequence).where(
@@ -265,26 +208,20 @@ class LineageRepository:
         )
         if connection.execute(present).first() is not None:
             return False
-        kinds = [self._kind(connection, end) for end in (edge.source, edge.target)]
-        connection.execute(
-            lineage_edges.insert().values(
-                api=self._api,
-                source=edge.source,
-                target=edge.target,
-                kind=edge.kind,
-                source_kind=kinds[0],
-                target_kind=kinds[1],
-                body=dict(edge.body),
-                created_at=self._clock.now(),
-            )
-        )
+        self._connect_all(connection, [edge], {})
         return True
 
-    def _kind(self, connection: Connection, entity_id: str) -> str:
-        kind = connection.execute(select(lineage_entities.c.kind).where(*self._key(entity_id))).scalar_one_or_none()
-        if kind is None:
-            raise NotFoundError(f"{entity_id} does not exist")
-        return str(kind)
+    def _edge_row(self, edge: NewEdge, kinds: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "api": self._api,
+            "source": edge.source,
+            "target": edge.target,
+            "kind": edge.kind,
+            "source_kind": kinds[edge.source],
+            "target_kind": kinds[edge.target],
+            "body": dict(edge.body),
+            "created_at": self._clock.now(),
+        }
 
     def _row(self, new: NewEntity) -> dict[str, Any]:
         now = self._clock.now()
