@@ -6,6 +6,7 @@ JSON is read in every form that the vendors' servers take: a plain array, ``inst
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,16 +37,36 @@ def decode(body: bytes, content_type: str, columns: Sequence[str] = ()) -> Table
 
 def _csv(body: bytes, columns: Sequence[str]) -> Table:
     import numpy as np
+
+    rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8"), newline="")) if row]
+    if columns and rows[0] == list(columns):
+        rows = rows[1:]
+    width = len(rows[0])
+    if any(len(row) != width for row in rows):
+        raise ValueError("the rows differ in their number of values")
+    if not columns:
+        try:
+            return np.array([[float(value) if value else np.nan for value in row] for row in rows])
+        except ValueError:
+            pass  # texts among them
+    return _frame(rows, columns if len(columns) == width else range(width))
+
+
+def _frame(rows: Sequence[Sequence[str]], columns: Sequence[str] | range) -> Table:
+    """A frame whose columns are whole numbers, numbers or texts, whatever suits all their values."""
     import pandas as pd
 
-    frame = pd.read_csv(io.BytesIO(body), header=None, skip_blank_lines=True, float_precision="round_trip")
-    if columns and [str(value) for value in frame.iloc[0]] == list(columns):
-        frame = pd.read_csv(io.BytesIO(body), header=0, float_precision="round_trip")
-    elif len(columns) == frame.shape[1]:
-        frame.columns = pd.Index(columns)
-    if columns or not all(np.issubdtype(kind, np.number) for kind in frame.dtypes):
-        return frame
-    return frame.to_numpy(dtype=np.float64)
+    values = {name: _column([row[index] for row in rows]) for index, name in enumerate(columns)}
+    return pd.DataFrame(values, columns=list(columns))
+
+
+def _column(texts: Sequence[str]) -> Any:
+    for kind in (int, float):
+        try:
+            return [kind(text) if text or kind is int else float("nan") for text in texts]
+        except ValueError:
+            continue
+    return [text or None for text in texts]
 
 
 def _json(body: bytes, columns: Sequence[str]) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +21,7 @@ from mlparity.serving.transform.plan import ContainerPlan, Settings
 
 _READY_SECONDS = 1800.0  # SageMaker gives a container half an hour to answer its first ping
 _PING_EVERY = 0.02
+_PING_SECONDS = 2.0
 _STOP_SECONDS = 5.0
 
 
@@ -26,26 +29,30 @@ class Pipeline:
     """Servers that have answered ``/ping``. ``invoke`` may be called by many threads; a context manager."""
 
     def __init__(self, containers: Sequence[ContainerPlan], settings: Settings, environment: Mapping[str, str]) -> None:
+        self._containers = containers
         self._settings = settings
-        self._folder = tempfile.TemporaryDirectory(prefix="serving-")
-        self._servers = [
-            _Server(plan, Path(self._folder.name) / f"{number}.sock", environment)
-            for number, plan in enumerate(containers)
-        ]
+        self._environment = environment
+        self._servers: list[_Server] = []
+        self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        """Wait until all answer. Raises ``AlgorithmError`` where one ends or stays silent."""
-        for server in self._servers:
-            server.wait_ready(_READY_SECONDS)
+        """Start all and wait until they answer. Raises ``TransformError`` where one cannot."""
+        with ExitStack() as started:
+            folder = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
+            for number, plan in enumerate(self._containers):
+                server = _Server(plan, folder / f"{number}.sock", self._environment)
+                started.callback(server.stop)
+                self._servers.append(server)
+            for server in self._servers:
+                server.wait_ready(_READY_SECONDS)
+            self._cleanup = started.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the servers."""
-        for server in self._servers:
-            server.stop()
-        self._folder.cleanup()
+        self._cleanup.close()
 
     def execution_parameters(self) -> Mapping[str, Any]:
         """What the first container proposes; empty where it proposes nothing."""
@@ -62,7 +69,7 @@ class Pipeline:
 
 
 class _Server:
-    def __init__(self, plan: ContainerPlan, socket: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: ContainerPlan, path: Path, environment: Mapping[str, str]) -> None:
         values = {**os.environ, **environment, **plan.environment, "SM_MODEL_DIR": plan.model}
         unpack(plan.archive, plan.model)
         if plan.code:
@@ -70,23 +77,30 @@ class _Server:
             unpack(plan.code, folder)
             values["SAGEMAKER_SUBMIT_DIRECTORY"] = folder
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            ["python3", "-m", "mlparity.serving.server", "--socket", str(socket)],  # noqa: S607 - the job's interpreter
+            ["python3", "-m", "mlparity.serving.server", "--socket", str(path)],  # noqa: S607 - the job's interpreter
             env=values,
         )
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://model")
+        self._path = str(path)
+        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://model")
 
     def wait_ready(self, seconds: float) -> None:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             if self._process.poll() is not None:
                 raise AlgorithmError(f"the model server ended with exit code {self._process.returncode}")
-            try:
-                if self._client.get("/ping", timeout=2).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass
+            if self._answers():
+                return
             time.sleep(_PING_EVERY)
         raise AlgorithmError(f"the model server did not answer /ping within {seconds:.0f} s")
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(self._path) != 0:
+                return False
+        try:
+            return self._client.get("/ping", timeout=_PING_SECONDS).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
     def execution_parameters(self) -> Mapping[str, Any]:
         try:
@@ -145,7 +159,7 @@ def unpack(archive: str, folder: str) -> None:
         if not path.is_file():
             continue
         try:
-            with tarfile.open(path) as packed:
+            with tarfile.open(path, "r:gz") as packed:
                 packed.extractall(folder, filter="data")
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(f"Cannot extract {path.name}: {error}") from error
