@@ -7,6 +7,7 @@ VENV ?= .venv
 PROFILE ?= embedded
 SCENARIO ?= sagemaker_training
 ARGS ?=
+SOAK_SECONDS ?= 900
 # The interpreter that the virtual environment is made with: the first of these that is 3.11 or 3.12.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -16,7 +17,7 @@ STAMP := $(VENV)/.installed
 # What `make setup` and `venv` runtimes use beside the project's own dependencies.
 TOOLS := "pip>=25" "uv>=0.8" "hatchling>=1.27" "editables>=0.5"
 
-.PHONY: help setup run up down status test test-fast test-all lint format bench coverage lock clean
+.PHONY: help setup run up down status test test-fast test-all soak lint format bench coverage lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ test-fast: $(STAMP) ## only the tests without a stack
 
 test-all: ## the tests on Python 3.11 and on 3.12, each in an environment of its own under build/
 	@set -e; for v in 3.11 3.12; do $(MAKE) test PYTHON=python$$v VENV=build/venv-$$v; done
+
+soak: $(STAMP) ## kill parts of a stack at random for SOAK_SECONDS and check what must hold; SOAK_SEED repeats one
+	@SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -s tests/crash/soak.py $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .

@@ -64,7 +64,8 @@ class JobProcesses:
         for watcher in self._watchers:
             watcher.join()
         failed = [code for code in self._exits.values() if not code.ok]
-        return failed[0] if failed else self._exits.get(0, ProcessExit(None, _SIGKILL))
+        lost = [code for code in failed if code.lost]
+        return (lost or failed)[0] if failed else self._exits.get(0, ProcessExit(None, _SIGKILL))
 
     def _ended(self) -> bool:
         return len(self._exits) == len(self._running) or any(not code.ok for code in self._exits.values())

@@ -166,6 +166,9 @@ class JobRun:
             outcome = self._wait(processes)
         if self._signals.closing:
             raise ClosingError("the control plane closes")
+        if outcome.lost and not self._signals.stop and not self._timed_out:
+            self._store_checkpoints()
+            raise JobFailedError(FailureKind.INTERNAL, "the worker that ran the job was killed")
         return outcome
 
     def _start(self, tracking: Mapping[str, str]) -> JobProcesses:

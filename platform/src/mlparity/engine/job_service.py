@@ -102,7 +102,7 @@ class JobService:
             if folder.name not in {job.id for job in active}:
                 shutil.rmtree(folder, ignore_errors=True)
         for job in active:
-            if job.stop_requested_at is not None:
+            if job.stop_requested_at is not None and job.phase is not Phase.UPLOADING:
                 self._remove_folder(job)
                 self._enter(job.id, Phase.STOPPED)
             elif job.phase is Phase.RUNNING and not self._may_start_again(job):
@@ -225,11 +225,14 @@ class JobService:
             details["results"] = results
         while True:
             try:
-                return self._record(job_id, phase, **details)
+                job = self._record(job_id, phase, **details)
             except StateError as error:
                 _LOG.warning("job %s is %s, which cannot be written down yet: %s", job_id, phase.value, error)
                 if self._recovering or self._closing.wait(_PATIENCE):
                     raise
+            else:
+                self._means.tracking.remind(job)
+                return job
 
     def _record(self, job_id: str, phase: Phase, **details: Any) -> Job:
         with self.repository.transaction():

@@ -117,7 +117,7 @@ class Tracking:
     def end(self, job: Job, phase: Phase) -> dict[str, Any]:
         """End the run of a job that is about to enter its final ``phase``; what its record is to keep of that.
 
-        Where the server does not answer, the record says so, and the server is told later.
+        Where the server does not answer, the record says so; after that is written, ``remind``.
         """
         if self._client is None:
             return {}
@@ -132,11 +132,14 @@ class Tracking:
                 ended = self._end(run["run_id"], phase, self._now(), _END_SECONDS)
             except httpx.HTTPError as error:
                 _LOG.warning("the run of job %s is not ended yet: %s", job.name, error)
-        if not ended:
-            self._repository.after_commit(self._wake.set)
         unlogged = {"unlogged": True} if job.id in self._unlogged else {}
         self._unlogged.discard(job.id)
         return {"tracking": {**run, "ended": ended, **unlogged}}
+
+    def remind(self, job: Job) -> None:
+        """The job's end is recorded: tell the server of it where ``end`` could not."""
+        if not job.results.get("tracking", {}).get("ended", True):
+            self._wake.set()
 
     def reconcile(self) -> bool:
         """Tell the server of every job that has ended and of which it does not know; whether that is all done."""

@@ -159,9 +159,11 @@ def upload(store: ObjectStore, output: JobOutput, workspaces: Sequence[Workspace
     try:
         if output.archive:
             archive = workspaces[0].folder / f"{output.name}.tar.gz"
-            _pack(files, archive)
-            store.put_file(bucket, key, archive, content_type="application/x-tar")
-            archive.unlink()
+            try:
+                _pack(files, archive)
+                store.put_file(bucket, key, archive, content_type="application/x-tar")
+            finally:
+                archive.unlink(missing_ok=True)  # where the disk is full, the record of that needs the room
             return output.uri
         for name, path in files.items():
             store.put_file(bucket, object_key(key, name), path)

@@ -14,6 +14,8 @@ from mlparity.engine.process import ProcessExit, ProcessUsage
 from mlparity.engine.warm import wire
 
 _KILLED = ProcessExit(code=None, signal=signal.SIGKILL)
+_LOST = ProcessExit(code=None, signal=signal.SIGKILL, lost=True)
+_KILLED_CODE = 128 + signal.SIGKILL  # a shell's, for a command that was killed
 
 
 class SandboxedProcess:
@@ -59,12 +61,17 @@ class SandboxedProcess:
         error = received[0].get("error")
         return None if error is None else str(error)
 
-    def end(self) -> None:
-        """Called once every process of the job is gone. Reads how it ended, if it could say so."""
+    def end(self, *, lost: bool = False) -> None:
+        """Called once every process of the job is gone. Reads how it ended, if it could say so.
+
+        ``lost``: with the worker. A job that says that it was killed was killed by that, then.
+        """
         if self._ended.is_set():
             return
         with self._reading:
-            self._exit = self._read_exit()
+            outcome = self._read_exit()
+            killed = outcome.signal == signal.SIGKILL or outcome.code == _KILLED_CODE
+            self._exit = _LOST if lost and killed else outcome
         self._control.close()
         self._clean()
         self._ended.set()
