@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,28 @@ def test_a_lambda_step_runs_the_code_that_the_sdk_sent(cloud: Cloud, builder: Bu
     assert cloud.get(cloud.uri(key)) == b"from lambda"
     streams = cloud.logs.describe_log_streams(logGroupName=f"/aws/lambda/{func.function_name}")["logStreams"]
     assert len(streams) == 1
+
+
+def test_a_function_may_be_an_archive_that_the_sdk_uploads(cloud: Cloud, builder: Builder, tmp_path: Path) -> None:
+    from sagemaker.core.lambda_helper import Lambda
+
+    folder = tmp_path / "code"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "__init__.py").write_text("WORD = 'found'")
+    (folder / "entry.py").write_text("import inner\ndef main(event, context):\n    return {'word': inner.WORD}")
+    func = Lambda(
+        function_name=unique("folder"),
+        execution_role_arn=cloud.role,
+        zipped_code_dir=shutil.make_archive(str(folder), "zip", folder),
+        s3_bucket=cloud.bucket,
+        handler="entry.main",
+        session=cloud.session,
+        runtime="python3.11",
+    )
+    execution = run(cloud, builder, lambda_step(func, ("word", "String")))
+    shown = steps_of(execution)["Call"]
+    assert shown["StepStatus"] == "Succeeded", shown
+    assert shown["Metadata"]["Lambda"]["OutputParameters"] == [{"Name": "word", "Value": "found"}]
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ class ControlPlane:
             self._logs,
             timers=self._timers,
             start_pipeline=pipeline_starter(lambda: self._sagemaker),
+            read_object=self._store.get_bytes,
         )
         self._listen()
         self.app = self._endpoint(clock, ids)

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
 from mlparity.apis.aws.journaled_moto import JournaledMoto
+from mlparity.apis.aws.message import AwsError, AwsRequest
 from mlparity.apis.aws.table import BY_NAME
 from mlparity.engine.functions import FunctionCode
-from mlparity.errors import NotFoundError
+from mlparity.errors import NotFoundError, StorageError
 
 _LAMBDA = BY_NAME["lambda"]
 _ARN_PARTS = 7
+_INVALID = "InvalidParameterValueException"
+ReadObject = Callable[[str, str], bytes]
+
+
+def with_code(request: AwsRequest, operation: str, params: Mapping[str, Any], read: ReadObject) -> AwsRequest:
+    """CreateFunction and UpdateFunctionCode with the archive itself where they name an object of S3.
+
+    Lambda, too, copies the object when it is told of it. Raises ``AwsError`` where the object cannot be read, and for
+    code that is an image.
+    """
+    given = params.get("Code", {}) if operation == "CreateFunction" else params
+    if "ImageUri" in given:
+        raise AwsError(_INVALID, "mlparity runs functions whose code is a zip archive, not images")
+    if "S3Bucket" not in given:
+        return request
+    bucket, key = given["S3Bucket"], given.get("S3Key", "")
+    if "S3ObjectVersion" in given:
+        raise AwsError(_INVALID, "S3ObjectVersion is not supported by mlparity: the newest version is taken")
+    try:
+        archive = base64.b64encode(read(bucket, key)).decode("ascii")
+    except StorageError as error:
+        raise AwsError(_INVALID, f"Error occurred while GetObject. S3 Error Message: {error}") from error
+    body = json.loads(request.body)
+    code = body["Code"] if operation == "CreateFunction" else body
+    for member in ("S3Bucket", "S3Key"):
+        code.pop(member, None)
+    code["ZipFile"] = archive
+    return replace(request, body=json.dumps(body).encode())
 
 
 def function(moto: JournaledMoto, arn: str) -> FunctionCode:

@@ -52,8 +52,13 @@ class AwsServices:
         *,
         timers: TimerService | None = None,
         start_pipeline: PipelineStarter | None = None,
+        read_object: functions.ReadObject | None = None,
     ) -> None:
-        """Schedules, retries and alarms become work of ``timers``; whoever made it starts it after ``recover``."""
+        """Schedules, retries and alarms become work of ``timers``; whoever made it starts it after ``recover``.
+
+        ``read_object`` gives an object of S3 by bucket and key: the code of functions may be one.
+        """
+        self._read_object = read_object
         self._clock = clock
         self._ids = ids
         self._region = config.region
@@ -178,6 +183,8 @@ class AwsServices:
             return queue_polling.receive(self._moto, entry, request, self._clock, self._closing)
         if (entry.name, operation) == ("ecr", "PutImage"):
             request = ecr_images.with_digest(request, params)
+        if entry.name == "lambda" and operation in {"CreateFunction", "UpdateFunctionCode"} and self._read_object:
+            request = functions.with_code(request, operation, params, self._read_object)
         response = self._moto.call(entry, operation, request)
         if response.ok and entry.name == "events":
             self._natives.rule_schedules.changed(operation, params, request.region)

@@ -175,7 +175,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         ),
         requires=("iam", "logs"),
         invalid="InvalidParameterValueException",
-        note="functions of Python runtimes, with their code in the request; Lambda steps of pipelines run them",
+        note="functions of Python runtimes, without layers; Lambda steps of pipelines run them",
     ),
     ServiceEntry(
         "sns",
