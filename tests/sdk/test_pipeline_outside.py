@@ -108,6 +108,14 @@ def test_a_callback_step_fails_as_it_is_told(cloud: Cloud, builder: Builder, que
     assert ended(execution)["PipelineExecutionStatus"] == "Failed"
     assert steps_of(execution)["Ask"]["FailureReason"] == "the disk is full"
 
+    cloud.sagemaker.retry_pipeline_execution(PipelineExecutionArn=execution.arn)
+    again = queue.take()["token"]
+    assert again != token
+    late = refusal(lambda: cloud.sagemaker.send_pipeline_execution_step_failure(CallbackToken=token))
+    assert "is not waiting for an answer" in late[1]
+    cloud.sagemaker.send_pipeline_execution_step_success(CallbackToken=again)
+    assert ended(execution)["PipelineExecutionStatus"] == "Succeeded"
+
 
 def test_stopping_asks_the_consumer_and_waits_for_it(cloud: Cloud, builder: Builder, queue: Queue) -> None:
     pipeline = builder.pipeline([callback(queue)])

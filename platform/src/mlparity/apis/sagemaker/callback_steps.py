@@ -47,12 +47,12 @@ def _failure(api: SageMaker, request: Request) -> Response:
 def _waiting(api: SageMaker, token: str) -> tuple[Run, StepPlan, Step]:
     """The step that waits for this token's answer."""
     try:
-        run_id, name, attempt = callback_tokens.step_of(api, token)
+        run_id, name, began = callback_tokens.step_of(api, token)
         run = api.runs.repository.get(run_id)
     except NotFoundError:
         raise not_found(f"Callback token {token} does not exist.") from None
     step = api.runs.repository.steps(run_id)[name]
-    if step.attempt != attempt or not step.status.is_active:
+    if step.started_at != began or not step.status.is_active:
         raise validation(f"The step {name} of callback token {token} is not waiting for an answer.")
     return run, next(plan for plan in run.plan.steps if plan.name == name), step
 

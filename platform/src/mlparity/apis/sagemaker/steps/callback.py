@@ -30,7 +30,8 @@ class CallbackStep:
     def start(self, context: StepContext) -> StepUpdate:
         """Send the message. After a crash it may be sent twice, with the same token, as SQS may do, too."""
         api = self.api()
-        token = callback_tokens.token_of(api, context.run.id, context.plan.name, context.step.attempt)
+        began = context.step.started_at or api.clock.now()
+        token = callback_tokens.token_of(api, context.run.id, context.plan.name, began)
         url = self._queue(context)
         self._send(context, url, token, "Executing")
         return StepUpdate(
