@@ -79,7 +79,8 @@ class Episode:
             self._bring_up(stack)
             workload.stop()
         self._remember(stack)
-        checks = Checks(stack, workload.ledger)
+        jobs_killed = any(kill.startswith(f"{Part.JOB.value} ") for kill in self._outcome.kills)
+        checks = Checks(stack, workload.ledger, jobs_killed=jobs_killed)
         checks.all()
         ledger = workload.ledger
         self._outcome.done = {

@@ -22,6 +22,10 @@ from tests.crash.workload import DIRECT, GROUP, HEARD, Ledger
 
 _SETTLED_SECONDS = 150.0
 _OURS = ("InternalServerError", "Failed to invoke")  # how a failure that is not the program's begins
+_KILLED = (
+    "AlgorithmError: , exit code: 137",
+    "AlgorithmError: See job logs for more information, exit code: 137",
+)
 _EVENTS = (  # the name and the state in each kind's detail
     ("TrainingJobName", "TrainingJobStatus"),
     ("ProcessingJobName", "ProcessingJobStatus"),
@@ -34,11 +38,13 @@ _RUN = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 class Checks:
     """Every check adds what is wrong to ``problems``."""
 
-    def __init__(self, stack: RunningStack, ledger: Ledger) -> None:
+    def __init__(self, stack: RunningStack, ledger: Ledger, *, jobs_killed: bool) -> None:
+        """``jobs_killed``: a job's own first process was; that is the job's failure, as out of memory is."""
         self.problems: list[str] = []
         self.succeeded: Counter[str] = Counter()
         self._stack = stack
         self._ledger = ledger
+        self._excuses = (*_OURS, *_KILLED) if jobs_killed else _OURS
         self._bucket = stack.config.default_bucket
         self._sagemaker, self._s3 = stack.client("sagemaker"), stack.client("s3")
 
@@ -119,7 +125,7 @@ class Checks:
 
     def _job(self, name: str, described: dict[str, Any], status: str) -> None:
         self.succeeded["jobs"] += status == "Completed"
-        if status != "Completed" and not (status == "Failed" and described["FailureReason"].startswith(_OURS)):
+        if status != "Completed" and not (status == "Failed" and described["FailureReason"].startswith(self._excuses)):
             self.problems.append(
                 f"job {name} is {status}: {described.get('FailureReason') or described.get('ExitMessage')}"
             )
@@ -181,7 +187,11 @@ class Checks:
                 self.problems.append(f"{arn} has succeeded without {wrong or 'register'}")
             return
         reasons = [step.get("FailureReason", "") for step in steps.values() if step["StepStatus"] == "Failed"]
-        if status != "Failed" or not reasons or not all(any(word in reason for word in _OURS) for reason in reasons):
+        if (
+            status != "Failed"
+            or not reasons
+            or not all(any(word in reason for word in self._excuses) for reason in reasons)
+        ):
             self.problems.append(f"{arn} is {status}: {reasons}")
         active = [name for name in steps if steps[name]["StepStatus"] in {"Executing", "Starting", "Stopping"}]
         if active:

@@ -146,7 +146,7 @@ class JobRun:
         for workspace in self._workspaces:
             workspace.remove()
             workspace.prepare()
-        self._record(self._job.id, Phase.DOWNLOADING)
+        self._job = self._record(self._job.id, Phase.DOWNLOADING)
         for wanted in self._job.spec.inputs:
             for workspace in self._workspaces:
                 try:

@@ -57,6 +57,11 @@ def transitions(job: Job) -> list[dict[str, object]]:
     return merged
 
 
+def exit_code(job: Job) -> int:
+    """As a container runtime tells it: 128 and the signal for a program that was killed."""
+    return job.exit_code if job.exit_code is not None else 128 + int(job.results.get("signal") or 0)
+
+
 def failure_reason(job: Job) -> str:
     """``FailureReason`` in SageMaker's form: whose error, what it said, its exit code."""
     if job.phase is not Phase.FAILED:
@@ -69,8 +74,7 @@ def failure_reason(job: Job) -> str:
         FailureKind.RUNTIME: "ClientError",
     }.get(job.failure_kind, "InternalServerError")
     if job.failure_kind is FailureKind.PROGRAM:
-        code = job.exit_code if job.exit_code is not None else 128 + int(job.results.get("signal") or 0)
-        return f"{prefix}: {reason[: _LIMIT - 60]}, exit code: {code}"
+        return f"{prefix}: {reason[: _LIMIT - 60]}, exit code: {exit_code(job)}"
     if job.failure_kind is FailureKind.INPUT:
         return f"{prefix}: Data download failed:{reason}"[:_LIMIT]
     return f"{prefix}: {reason}"[:_LIMIT]

@@ -7,7 +7,7 @@ from typing import Any
 from mlparity.apis.sagemaker import experiments, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found, validation
-from mlparity.apis.sagemaker.job_status import failure_reason, job_status
+from mlparity.apis.sagemaker.job_status import exit_code, failure_reason, job_status
 from mlparity.apis.sagemaker.listing import page_request, with_token
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.processing_contract import processing_spec, refuse_unsupported
@@ -93,7 +93,7 @@ def render(api: SageMaker, job: Job) -> Response:
 
 def _reason(job: Job) -> str:
     if job.failure_kind is FailureKind.PROGRAM:
-        return f"AlgorithmError: See job logs for more information, exit code: {job.exit_code}"
+        return f"AlgorithmError: See job logs for more information, exit code: {exit_code(job)}"
     return failure_reason(job)
 
 
