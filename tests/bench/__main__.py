@@ -80,7 +80,9 @@ def _say(text: str) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(1)  # unwinds, so that every process is stopped
+    """Unwind, so that every process is stopped; a second signal (``timeout`` sends two) does not cut that short."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    raise SystemExit(1)
 
 
 if __name__ == "__main__":
