@@ -141,8 +141,7 @@ class ControlPlane:
         self._runs.start()
         self._tunings.start()
         self._timers.start()
-        self._in_background("aws-warm", self._aws.warm)
-        self._in_background("zygote-warm", self._warm_workers)
+        self._in_background("warm-up", self._warm_up)
         self._in_background("log-index", self._index_logs)
 
     def close(self) -> None:
@@ -202,7 +201,9 @@ class ControlPlane:
         definitions: Mapping[str, str] = getattr(import_module(module), "METRIC_DEFINITIONS", {}) if module else {}
         return definitions
 
-    def _warm_workers(self) -> None:
+    def _warm_up(self) -> None:
+        """The AWS services first: at once, their imports and the workers' would fight for the cores."""
+        self._aws.warm()
         for runtime in self._runtimes.runtimes.values():
             if runtime.preload and runtime.kind in {"host", "builtin"}:
                 self._executor.warm(runtime)

@@ -156,9 +156,9 @@ class SandboxExecutor:
             hosts_file = folder / "hosts"
             hosts_file.write_text(_hosts(spec.hosts), "utf-8")
             hosts = str(hosts_file)
-        keep = _interpreter_paths(spec.runtime)
+        places = _interpreter_places(spec.runtime)
         for target in spec.mounts:
-            lost = [path for path in keep if paths.is_within(path, target)]
+            lost = [path for path in places if paths.is_within(path, target)]
             if lost:
                 raise SandboxUnavailableError(
                     f"job {spec.id} cannot have its own {target}",
@@ -172,7 +172,7 @@ class SandboxExecutor:
             temporary=str(folder / "tmp"),
             home=str(folder / "home"),
             hidden=self._hidden,
-            keep=keep,
+            keep=tuple(paths.outermost(places)),
             hosts_file=hosts,
             extra={inside: path for inside, path in self._files.items() if Path(path).exists()},
         )
@@ -231,9 +231,10 @@ def _source_root() -> str:
     return str(Path(mlparity.__file__).parents[1])
 
 
-def _interpreter_paths(runtime: Runtime) -> tuple[str, ...]:
+def _interpreter_places(runtime: Runtime) -> list[str]:
+    """Every folder that the runtime's interpreter imports from or lies in."""
     executable = Path(runtime.python or sys.executable)
     places = {executable.parent, executable.resolve().parent, Path(sys.prefix), Path(sys.base_prefix)}
     places |= {executable.parents[1], executable.resolve().parents[1]} if runtime.python else set()
     places |= {Path(entry) for entry in sys.path if entry and Path(entry).is_absolute()} | {Path(_source_root())}
-    return tuple(paths.outermost(str(place) for place in places))
+    return sorted(str(place) for place in places)

@@ -105,9 +105,6 @@ class JobStep:
         tracking = context.run.plan.context.get("MlflowConfig")
         if self.kind.noun == training_jobs.KIND and tracking and "MlflowConfig" not in request:
             request["MlflowConfig"] = tracking
-        tracking = context.run.plan.context.get("MlflowConfig")
-        if self.kind.noun == training_jobs.KIND and tracking and "MlflowConfig" not in request:
-            request["MlflowConfig"] = tracking
         checked = checked_request(api, f"Create{self.kind.noun}", request)
         return self.kind.submit(api, checked, run_id=context.run.id, step=context.plan.name)
 
