@@ -80,3 +80,20 @@ def test_logs_rotate_and_three_are_kept(tmp_path: Path) -> None:
         folder.rotate_log("part").write_text(str(number))
     kept = {path.name: path.read_text() for path in folder.logs_dir.iterdir()}
     assert kept == {"part.log": "5", "part.log.1": "4", "part.log.2": "3", "part.log.3": "2"}
+
+
+def test_a_record_whose_process_id_is_no_number_is_damaged(tmp_path: Path) -> None:
+    from mlparity.stack.record import read_record
+
+    path = tmp_path / "stack.json"
+    path.write_text('{"children": [], "pid": "x"}')
+    with pytest.raises(DataFolderError):
+        read_record(path)
+
+
+def test_down_where_the_data_folder_is_a_file_stops_nothing(tmp_path: Path) -> None:
+    from mlparity.stack.stop import stop
+
+    path = tmp_path / "file"
+    path.touch()
+    assert stop(DataFolder(path)).parts == ()

@@ -28,6 +28,8 @@ def interrupt(choice: Choice, job: str) -> None:
     if response.status != HTTPStatus.OK:
         reason = str(json.loads(response.body).get("error", response.status))
         raise ConflictError(
-            f"{job} was not interrupted", reason, "create the job with EnableManagedSpotTraining, and while it trains"
+            f"{job} was not interrupted",
+            reason,
+            "it must have EnableManagedSpotTraining, and be training now",
         )
     output.line(f"{job}: its machine is taken away; it gets SIGTERM, its checkpoints are stored, and it starts again")

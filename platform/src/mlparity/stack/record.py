@@ -58,7 +58,10 @@ def read_record(path: Path) -> StackRecord | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         children = tuple(ChildRecord(**child) for child in document.pop("children"))
-        return StackRecord(**document, children=children)
+        record = StackRecord(**document, children=children)
+        if not all(isinstance(pid, int) for pid in (record.pid, *(child.pid for child in children))):
+            raise TypeError("a process id is not a number")  # noqa: TRY301 - told like every other damage
+        return record  # noqa: TRY300 - as above
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

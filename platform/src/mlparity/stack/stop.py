@@ -34,7 +34,8 @@ def stop(folder: DataFolder) -> Stopped:
         record = None
     roots = _roots(folder, record)
     if not roots:
-        folder.record_path.unlink(missing_ok=True)
+        if folder.path.is_dir():
+            folder.record_path.unlink(missing_ok=True)
         return Stopped((), 0)
     killed = _stop_all(roots)
     folder.record_path.unlink(missing_ok=True)
