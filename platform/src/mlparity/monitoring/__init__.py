@@ -1,0 +1,1 @@
+"""What watches deployed models: baselines, statistics and drift of captured data, and the loop that retrains."""
