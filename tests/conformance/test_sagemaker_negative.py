@@ -53,6 +53,7 @@ CANDIDATES = (
     "arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/a",
     "arn:aws:sagemaker:us-east-1:123456789012:mlflow-server/a",
     "arn:aws:lambda:us-east-1:123456789012:function:a",
+    "arn:aws:sns:us-east-1:123456789012:a",
     "arn:aws:sagemaker:us-east-1:123456789012:hub-content/a/DataSet/a/1.0.0",
     "arn:aws:sagemaker:us-east-1:123456789012:hub-content/a/Model/a/1.0.0",
     "sha256:" + "0" * 64,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mlparity.apis.sagemaker import (
     callback_steps,
+    endpoint_configs,
     execution_steps,
     executions,
     experiments,
@@ -44,6 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *model_package_policies.OPERATIONS,
     *model_packages.OPERATIONS,
     *models.OPERATIONS,
+    *endpoint_configs.OPERATIONS,
     *lineage_artifacts.OPERATIONS,
     *lineage_named.OPERATIONS,
     *lineage_associations.OPERATIONS,

@@ -17,6 +17,7 @@ _JOBS = {"training-job": "TrainingJob", "processing-job": "ProcessingJob", "tran
 _DOCUMENTS = {
     "pipeline": "Pipeline",
     "model": "Model",
+    "endpoint-config": "EndpointConfig",
     "mlflow-tracking-server": "MlflowTrackingServer",
     "mlflow-app": "MlflowApp",
 }
