@@ -72,6 +72,11 @@ class EventsService:
         self._ids = ids
         self._rules = rules
         self._by_service = deliver
+        self._listeners: list[Callable[[Mapping[str, Any]], None]] = []
+
+    def listen(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Call ``listener`` with every event of the region's default bus, before the rules' targets get it."""
+        self._listeners.append(listener)
 
     def handle(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any] | None:
         """The response; None where the call is moto's to serve. Raises ``AwsError``."""
@@ -144,6 +149,9 @@ class EventsService:
         return {"EventId": envelope["id"]}
 
     def _dispatch(self, envelope: Mapping[str, Any], region: str, bus: str, hops: int) -> None:
+        if (region, bus.rpartition("/")[2]) == (self._region, "default"):
+            for listener in self._listeners:
+                listener(envelope)
         for rule in self._rules(region, bus) or []:
             if matches(rule.pattern, envelope):
                 for target in rule.targets:

@@ -107,6 +107,10 @@ class AwsServices:
         """
         self._natives.events.publish(event)
 
+    def listen(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Call ``listener`` with every event of the default event bus: the services' own and those that were put."""
+        self._natives.events.listen(listener)
+
     def send_message(self, queue_url: str, body: str) -> None:
         """Send a text to an SQS queue. Raises ``AwsError``."""
         self._moto.ask("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": body}, self._region)

@@ -1,6 +1,6 @@
 """Every table, one module a domain. Importing this module fills ``metadata``."""
 
-from mlparity.state.schema import aws, documents, engine, lineage, registry, storage, tuning
+from mlparity.state.schema import aws, documents, engine, lineage, monitoring, registry, storage, tuning
 from mlparity.state.schema.base import metadata
 
-__all__ = ["aws", "documents", "engine", "lineage", "metadata", "registry", "storage", "tuning"]
+__all__ = ["aws", "documents", "engine", "lineage", "metadata", "monitoring", "registry", "storage", "tuning"]

@@ -14,8 +14,9 @@ from mlparity.apis.sagemaker import processing_jobs, training_jobs, transform_jo
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.definition.step_types import SERVED
 from mlparity.apis.sagemaker.job_status import failure_reason
+from mlparity.apis.sagemaker.own_calls import checked_request
 from mlparity.apis.sagemaker.steps import faults
-from mlparity.apis.sagemaker.steps.resolution import checked_request, job_name, resolver
+from mlparity.apis.sagemaker.steps.resolution import job_name, resolver
 from mlparity.engine.jobs import Job, Phase
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
 

@@ -9,9 +9,10 @@ from typing import Any
 from mlparity.apis.sagemaker import models
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.own_calls import checked_request
 from mlparity.apis.sagemaker.steps import faults
 from mlparity.apis.sagemaker.steps.naming import step_name
-from mlparity.apis.sagemaker.steps.resolution import checked_request, resolver
+from mlparity.apis.sagemaker.steps.resolution import resolver
 from mlparity.engine.jobs import Job
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
 from mlparity.errors import MlparityError, NotFoundError

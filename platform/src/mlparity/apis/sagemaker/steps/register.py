@@ -10,8 +10,9 @@ from typing import Any
 from mlparity.apis.sagemaker import model_package_groups, model_packages
 from mlparity.apis.sagemaker.context import Caller, SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.own_calls import checked_request
 from mlparity.apis.sagemaker.steps import faults
-from mlparity.apis.sagemaker.steps.resolution import checked_request, resolver
+from mlparity.apis.sagemaker.steps.resolution import resolver
 from mlparity.engine.jobs import Job
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
 from mlparity.errors import MlparityError

@@ -7,10 +7,8 @@ from typing import Any
 
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.definition.references import PropertyFile, Resolver
-from mlparity.apis.sagemaker.errors import SageMakerError, validation
 from mlparity.engine.runs import StepContext
 from mlparity.engine.workspace import parse_uri
-from mlparity.wire.aws_model import SerializationError, message
 
 
 def resolver(api: SageMaker, context: StepContext, **execution: Any) -> Resolver:
@@ -45,25 +43,3 @@ def job_name(api: SageMaker, context: StepContext, base: str | None) -> str:
     room = 63 - len(f"pipelines-{execution}--{tail}")
     step = context.plan.name.replace("_", "-")[:room].rstrip("-")
     return f"pipelines-{execution}-{step}-{tail}"
-
-
-def checked_request(api: SageMaker, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """A step's arguments as the request of ``operation``, checked like one that came over the wire.
-
-    Raises ``SageMakerError`` with what that one's answer would say.
-    """
-    try:
-        value, violations = api.model.read_request(operation, _without_nulls(request))
-    except SerializationError as error:
-        raise SageMakerError("SerializationException", str(error)) from error
-    if violations:
-        raise validation(message(violations))
-    return value
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value

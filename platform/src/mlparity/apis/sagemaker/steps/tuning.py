@@ -10,9 +10,10 @@ from mlparity.apis.sagemaker import tuning_jobs
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.definition.step_types import SERVED
 from mlparity.apis.sagemaker.errors import SageMakerError
+from mlparity.apis.sagemaker.own_calls import checked_request
 from mlparity.apis.sagemaker.steps import faults
 from mlparity.apis.sagemaker.steps.naming import step_name
-from mlparity.apis.sagemaker.steps.resolution import checked_request, resolver
+from mlparity.apis.sagemaker.steps.resolution import resolver
 from mlparity.engine.jobs import Job
 from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
 from mlparity.engine.tuning.tunings import Tuning, TuningStatus

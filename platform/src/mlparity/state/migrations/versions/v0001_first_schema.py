@@ -106,6 +106,35 @@ def upgrade() -> None:
         batch_op.create_index('ix_jobs_run', ['run_id'], unique=False)
         batch_op.create_index('uq_jobs_api_kind_name', ['api', 'kind', 'name'], unique=True)
 
+    op.create_table('loop_cycles',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('loop', sa.String(length=64), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.Column('dedupe_key', sa.String(length=256), nullable=False),
+    sa.Column('trigger', sa.Text(), nullable=False),
+    sa.Column('event', sa.JSON(), nullable=False),
+    sa.Column('facts', sa.JSON(), nullable=False),
+    sa.Column('history', sa.JSON(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('api', 'loop', 'number', name=op.f('pk_loop_cycles'))
+    )
+    with op.batch_alter_table('loop_cycles', schema=None) as batch_op:
+        batch_op.create_index('ix_loop_cycles_created', ['api', 'loop', 'created_at'], unique=False)
+        batch_op.create_index('ix_loop_cycles_due', ['due_at'], unique=False)
+
+    op.create_table('loops',
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('definition', sa.JSON(), nullable=False),
+    sa.Column('paused', sa.Boolean(), nullable=False),
+    sa.Column('last_cycle', sa.Integer(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('api', 'name', name=op.f('pk_loops'))
+    )
     op.create_table('model_groups',
     sa.Column('api', sa.String(length=32), nullable=False),
     sa.Column('name', sa.String(length=256), nullable=False),
@@ -441,6 +470,12 @@ def downgrade() -> None:
         batch_op.drop_index('ix_model_versions_created')
 
     op.drop_table('model_versions')
+    op.drop_table('loops')
+    with op.batch_alter_table('loop_cycles', schema=None) as batch_op:
+        batch_op.drop_index('ix_loop_cycles_due')
+        batch_op.drop_index('ix_loop_cycles_created')
+
+    op.drop_table('loop_cycles')
     with op.batch_alter_table('model_groups', schema=None) as batch_op:
         batch_op.drop_index('ix_model_groups_created')
 

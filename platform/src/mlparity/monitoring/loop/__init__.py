@@ -1,0 +1,1 @@
+"""The retraining loop: violation, retraining, gate, approval, rollout; one durable state machine on the clock."""
