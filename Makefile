@@ -52,14 +52,12 @@ down: $(STAMP) ## stop the local stack
 status: $(STAMP) ## show what runs
 	@$(BIN)/mlparity status
 
-# Each group in a process of its own: some hold moto, some the vendor's SDK, and both keep state in their modules.
-GROUPS ?= unit conformance scenarios sdk crash containers
+# Each group in a process of its own, JOBS at a time; the longest first, and sdk in two parts.
+GROUPS ?= sdk:2 conformance unit crash scenarios containers
+JOBS ?= 3
 
-test: $(STAMP) ## set up and run the tests (ARGS="-k name" to choose, GROUPS="unit sdk" for some)
-	@failed=""; for group in $(GROUPS); do \
-	  echo "== tests/$$group"; code=0; $(BIN)/python -m pytest tests/$$group $(ARGS) || code=$$?; \
-	  if [ $$code -ne 0 ] && ! { [ $$code -eq 5 ] && [ -n "$(ARGS)" ]; }; then failed="$$failed $$group"; fi; \
-	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+test: $(STAMP) ## set up and run the tests (ARGS="-k name" to choose, GROUPS="unit sdk" for some, JOBS=1 in turn)
+	@$(BIN)/python tests/run_groups.py --jobs $(JOBS) $(GROUPS) -- $(ARGS)
 
 test-fast: $(STAMP) ## only the tests without a stack
 	@$(BIN)/python -m pytest tests/unit tests/conformance -m "not slow" $(ARGS)

@@ -202,8 +202,10 @@ def test_a_process_id_that_was_given_to_another_program_is_left_alone(data_dir: 
 def test_ctrl_c_during_up_stops_what_it_started(data_dir: Path) -> None:
     wanted = spec(data_dir, "build_slow")
     program = f"""
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` starts its programs with SIGINT ignored
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.spec import StackSpec
 from mlparity.stack.start import start
