@@ -17,11 +17,11 @@ REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
     ("image", "name", "kind"),
     [
         (f"{REGISTRY}/sagemaker-xgboost:1.7-1", "sagemaker-xgboost", "builtin"),
-        (f"{REGISTRY}/sagemaker-scikit-learn:1.2-1-cpu-py3", "sagemaker-scikit-learn", "host"),
-        (f"{REGISTRY}/sagemaker-base-python-310:1.0", "host", "host"),
-        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0.0-cpu-py310", "pytorch", "host"),
-        ("python:3.11-slim", "host", "host"),
-        ("docker.io/library/python:3", "host", "host"),
+        (f"{REGISTRY}/sagemaker-scikit-learn:1.2-1-cpu-py3", "sagemaker-scikit-learn", "builtin"),
+        (f"{REGISTRY}/sagemaker-base-python-310:1.0", "host", "builtin"),
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0.0-cpu-py310", "pytorch", "builtin"),
+        ("python:3.11-slim", "host", "builtin"),
+        ("docker.io/library/python:3", "host", "builtin"),
     ],
 )
 def test_shipped_map(image: str, name: str, kind: str) -> None:

@@ -63,6 +63,24 @@ def key(runtime: Runtime) -> str:
     return f"{runtime.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
+def requirement_lines(text: str) -> list[str]:
+    """The requirements in a requirements.txt. Raises ``RuntimeUnavailableError`` for what is no plain requirement.
+
+    The environment's name is its content, so the content must all be here: no further files, paths or indexes.
+    """
+    joined = text.replace("\\\n", " ")
+    lines = [line.partition(" #")[0].strip() for line in joined.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    for line in lines:
+        if line.startswith(("-", ".", "/")):
+            raise RuntimeUnavailableError(
+                "the job's requirements.txt cannot be installed",
+                f"its line `{line}` is no plain requirement",
+                "name packages and versions only, as in `xgboost==3.0.5`",
+            )
+    return lines
+
+
 def _own_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlparity.engine.continuous_upload import ContinuousUpload
+from mlparity.engine.environments import requirement_lines
 from mlparity.engine.job_processes import JobProcesses
 from mlparity.engine.jobs import FailureKind, Job, LogStream, MetricDefinition, Phase
 from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, Runtime
@@ -21,7 +22,10 @@ from mlparity.storage.base import ObjectStore
 
 REASON_LIMIT = 1024
 _RESULT_LIMIT = 6 * 1024 * 1024  # bytes: AWS Lambda's largest answer
+_REQUIREMENTS_LIMIT = 1024 * 1024  # bytes of a requirements.txt
 _SIGTERM = 15
+# Tells a program that its requirements.txt is installed already.
+REQUIREMENTS_INSTALLED = "MLPARITY_REQUIREMENTS_INSTALLED"
 
 
 class RuntimeResolver(Protocol):
@@ -64,13 +68,21 @@ class Recorder(Protocol):
         ...
 
 
+def _no_credentials(_role: str) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class JobHost:
-    """Where jobs run: their folders, the environment all of them get, and how many run at once."""
+    """Where jobs run: their folders, the environment all of them get, and how many run at once.
+
+    ``credentials`` gives the variables by which a job acts as its role.
+    """
 
     jobs_dir: Path
     environment: Mapping[str, str]
     max_parallel: int
+    credentials: Callable[[str], Mapping[str, str]] = _no_credentials
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,7 @@ class JobRun:
         self._job = job
         self._workspaces = workspaces(means.host, job)
         self._timed_out = False
+        self._prepared: Mapping[str, str] = {}  # what the program is told of its environment
 
     def run(self) -> dict[str, str]:
         """The outputs stored, by name.
@@ -153,6 +166,23 @@ class JobRun:
                     download(self._means.store, wanted, workspace)
                 except (MlparityError, OSError) as error:
                     raise JobFailedError(FailureKind.INPUT, f"{error}") from error
+        self._add_requirements()
+
+    def _add_requirements(self) -> None:
+        """Another environment for the job, where its runtime is one and the job brings requirements."""
+        wanted = self._job.spec.requirements_file
+        if not wanted or self._runtime.kind != "venv":
+            return
+        text = self._workspaces[0].text(wanted, _REQUIREMENTS_LIMIT)
+        if not text:
+            return
+        try:
+            extended = self._means.runtimes.resolve(self._job.spec.image)
+            extended = replace(extended, requirements=(*extended.requirements, *requirement_lines(text)))
+            self._runtime = self._means.environments.ready(extended)
+        except RuntimeUnavailableError as error:
+            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
+        self._prepared = {REQUIREMENTS_INSTALLED: "true"}
 
     def _execute(self) -> ProcessExit:
         if self._signals.stop:
@@ -203,14 +233,21 @@ class JobRun:
                 upload(self._means.store, output, self._workspaces)
 
     def _process_spec(self, workspace: Workspace, tracking: Mapping[str, str]) -> ProcessSpec:
-        spec, instance = self._job.spec, workspace.instance
+        spec, instance, host = self._job.spec, workspace.instance, self._means.host
         several = len(self._workspaces) > 1
+        given = {**host.environment, **(host.credentials(spec.role) if spec.role else {})}
         return ProcessSpec(
             id=f"{self._job.id}-{workspace.index}" if several else self._job.id,
             runtime=self._runtime,
             command=tuple(spec.command),
             arguments=tuple(spec.arguments),
-            environment={**self._means.host.environment, **tracking, **spec.environment, **instance.environment},
+            environment={
+                **given,
+                **tracking,
+                **spec.environment,
+                **instance.environment,
+                **self._prepared,
+            },
             mounts=dict(workspace.mounts),
             working_directory=spec.working_directory,
             log_path=self._means.logs.create(instance.log),

@@ -51,7 +51,8 @@ class JobInput:
     name: str
     uri: str  # s3://bucket/prefix
     path: str  # absolute, inside the job
-    # "prefix": every key that starts with the URI's; "manifest": a JSON list of keys
+    # "prefix": every key that starts with the URI's; "manifest": a JSON list of keys; "archive": what the .tar.gz
+    # at the URI holds
     kind: str = "prefix"
     sharded: bool = False  # of several instances, each takes a share of the objects
     unpack: bool = False  # gzip-compressed objects arrive uncompressed
@@ -125,6 +126,7 @@ class JobSpec:
     instances: Sequence[Instance]
     roots: Sequence[str]  # absolute folders that are the job's own: ("/opt/ml",)
     arguments: Sequence[str] = ()  # what the image's own entry point is given, where command is empty
+    role: str = ""  # whose credentials it gets, in the vendor's own naming; "": the stack's own
     files: Mapping[str, str] = field(default_factory=dict)  # absolute path -> text
     folders: Sequence[str] = ()  # made before the start
     inputs: Sequence[JobInput] = ()
@@ -134,6 +136,8 @@ class JobSpec:
     stop_grace_seconds: int = 120  # between SIGTERM and SIGKILL
     failure_file: str = ""  # its text is the program's own failure reason
     message_file: str = ""  # its text is the program's exit message
+    # a requirements.txt among the inputs: a runtime that is an environment of its own (kind "venv") gets them, too
+    requirements_file: str = ""
     result_file: str = ""  # its text, whole, is kept as the job's result: what a function returned
     metrics: Sequence[MetricDefinition] = ()
     tracking: TrackingRequest | None = None

@@ -84,10 +84,13 @@ def download(store: ObjectStore, wanted: JobInput, workspace: Workspace) -> int:
     """Place an input's objects; how many there are, the other instances' shares included.
 
     Follows SageMaker's ``S3DataSource``: "S3Prefix" takes every key that starts with the URI's; a key that is
-    the URI's itself keeps its base name. Raises ``EngineError`` where nothing matches or names collide.
+    the URI's itself keeps its base name. An "archive" is unpacked. Raises ``EngineError`` where nothing matches or
+    names collide.
     """
     target = workspace.outside(wanted.path)
     target.mkdir(parents=True, exist_ok=True)
+    if wanted.kind == "archive":
+        return _download_archive(store, wanted.uri, target)
     found = 0
     for index, (info, name) in enumerate(_objects(store, wanted)):
         found += 1
@@ -118,6 +121,17 @@ def _download_unpacked(store: ObjectStore, info: ObjectInfo, path: Path) -> None
             shutil.copyfileobj(packed, plain)
     except (gzip.BadGzipFile, EOFError) as error:
         raise EngineError(f"object {info.key} is not gzip-compressed", str(error)) from error
+
+
+def _download_archive(store: ObjectStore, uri: str, target: Path) -> int:
+    """Unpack a gzip-compressed tar file. Members that would leave ``target`` are refused."""
+    bucket, key = parse_uri(uri)
+    try:
+        with store.open(bucket, key) as raw, tarfile.open(fileobj=raw, mode="r|gz") as packed:
+            packed.extractall(target, filter="data")
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+        raise EngineError(f"object {key} cannot be unpacked", f"it is no good .tar.gz file: {error}") from error
+    return 1
 
 
 def _objects(store: ObjectStore, wanted: JobInput) -> Iterator[tuple[ObjectInfo, str]]:

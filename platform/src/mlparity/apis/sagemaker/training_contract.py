@@ -22,10 +22,12 @@ from mlparity.engine.jobs import (
     Retries,
     TrackingRequest,
 )
+from mlparity.engine.script_mode.environment import decoded
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 DEFAULT_MAX_RUNTIME = 86400
 _INPUT = "/opt/ml/input"
+_CODE = "/opt/ml/code"
 MAX_INSTANCES = 8  # processes of one machine
 
 ImageMetrics = Callable[[str], Mapping[str, str]]
@@ -92,6 +94,8 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metric
     algorithm = request["AlgorithmSpecification"]
     entry = algorithm.get("ContainerEntrypoint")
     inputs = [_channel_input(channel) for channel in request.get("InputDataConfig", ())]
+    code = [] if entry else _submitted_code(request)
+    inputs += code
     checkpoint = request.get("CheckpointConfig")
     if checkpoint:
         inputs.append(JobInput("checkpoints", checkpoint["S3Uri"], _checkpoint_path(checkpoint), required=False))
@@ -100,15 +104,17 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metric
         command=[*entry, *algorithm.get("ContainerArguments", ())] if entry else [],
         arguments=["train"],
         environment=_environment(request, arns),
+        role=request["RoleArn"],
         instances=instances(request, f"{name}/{{host}}-{stream_suffix}"),
         roots=["/opt/ml"],
         files=_config_files(request),
-        folders=[f"{_INPUT}/config", f"{_INPUT}/data", "/opt/ml/model", "/opt/ml/code", "/opt/ml/output/data"],
+        folders=[f"{_INPUT}/config", f"{_INPUT}/data", "/opt/ml/model", _CODE, "/opt/ml/output/data"],
         inputs=inputs,
         outputs=_outputs(request),
-        working_directory="/opt/ml/code",
+        working_directory=_CODE,
         max_runtime_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME),
         failure_file="/opt/ml/output/failure",
+        requirements_file=f"{_CODE}/requirements.txt" if code else "",
         metrics=metric_definitions(algorithm, image_metrics),
         tracking=_tracking(request, arns),
         retries=Retries(
@@ -180,6 +186,15 @@ def _channel_input(channel: Mapping[str, Any]) -> JobInput:
         sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
         unpack=channel.get("CompressionType") == "Gzip",
     )
+
+
+def _submitted_code(request: Request) -> list[JobInput]:
+    """Script mode: the archive of the user's code, where the images' own program looks for it unpacked."""
+    given = request.get("HyperParameters", {})
+    submitted = decoded(given.get("sagemaker_submit_directory"))
+    if "sagemaker_program" not in given or not isinstance(submitted, str) or not submitted.startswith("s3://"):
+        return []
+    return [JobInput("sagemaker_submit_directory", submitted, _CODE, "archive")]
 
 
 def _outputs(request: Request) -> list[JobOutput]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,10 +21,12 @@ from mlparity.engine.algorithms import xgboost_checkpoints as checkpoints
 from mlparity.engine.algorithms import xgboost_data, xgboost_hyperparameters
 from mlparity.engine.algorithms.errors import AlgorithmError, FailureError, PlatformError, UserError
 from mlparity.engine.algorithms.xgboost_metrics import MAXIMIZED, METRIC_DEFINITIONS, computed_here, scorer
+from mlparity.engine.script_mode import program as script_mode
 
 __all__ = ["METRIC_DEFINITIONS", "main", "run"]
 
 MODEL_NAME = "xgboost-model"
+_FRAMEWORK = "sagemaker_xgboost_container.training:main"  # what scripts are told
 _NOT_XGBOOSTS = frozenset(
     {"num_round", "csv_weights", "early_stopping_rounds", "eval_metric", "save_model_on_termination"}
     | {"_kfold", "_num_cv_round", "_tuning_objective_metric"}
@@ -46,14 +49,17 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run in /opt/ml and exit as the container would."""
+    """Run in /opt/ml and exit as the container would: a user's script where the job brings one."""
+    root = Path("/opt/ml")
+    if os.environ.get("SAGEMAKER_PROGRAM") or "sagemaker_program" in _json(root / "input/config/hyperparameters.json"):
+        sys.exit(script_mode.run(root, os.environ, framework_module=_FRAMEWORK, as_module=True))
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stdout,
         format="[%(asctime)s:%(levelname)s] %(message)s",
         datefmt="%Y-%m-%d:%H:%M:%S",
     )
-    sys.exit(run(Path("/opt/ml")))
+    sys.exit(run(root))
 
 
 def run(root: Path) -> int:
@@ -88,11 +94,6 @@ def _read_job(root: Path) -> _Job:
     _log.info("Running XGBoost Sagemaker in algorithm mode")
     config = root / "input" / "config"
     given = _json(config / "hyperparameters.json")
-    if "sagemaker_program" in given:
-        raise PlatformError(
-            "mlparity does not run the classic script mode (hyperparameter sagemaker_program): "
-            "use ModelTrainer of the SageMaker SDK 3, or a ScriptProcessor"
-        )
     parameters = xgboost_hyperparameters.parse(given)
     if "_kfold" in parameters:
         raise PlatformError("mlparity does not run k-fold cross validation of this algorithm (_kfold)")
