@@ -200,3 +200,20 @@ def test_paths_outside_the_contract_are_refused(cloud: Cloud) -> None:
     with pytest.raises(ClientError, match="/opt/ml/processing") as caught:
         cloud.sagemaker.create_processing_job(**request)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+WHO = """
+import boto3, pathlib
+pathlib.Path("/opt/ml/processing/out/who.txt").write_text(boto3.client("sts").get_caller_identity()["Arn"])
+"""
+
+
+def test_a_job_acts_as_its_own_role_and_nobody_elses(cloud: Cloud) -> None:
+    name, role = unique("who"), unique("FeatureRole")
+    document = json.dumps({"Version": "2012-10-17", "Statement": []})
+    arn = cloud.client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    outputs = {"Outputs": [cloud.processing_output("out", cloud.uri(name))]}
+    request = cloud.processing_request(name, WHO, ProcessingOutputConfig=outputs)
+    cloud.sagemaker.create_processing_job(**{**request, "RoleArn": arn})
+    cloud.processed(name)
+    assert cloud.get(cloud.uri(name, "who.txt")).decode().endswith(f":assumed-role/{role}/SageMaker")

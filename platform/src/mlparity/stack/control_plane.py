@@ -46,7 +46,7 @@ from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack import service_metrics
 from mlparity.stack.config import ControlPlaneConfig
-from mlparity.stack.job_environment import job_environment, job_files
+from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
@@ -56,6 +56,7 @@ from mlparity.wire.aws_model import AwsModel
 
 _LOG = logging.getLogger(__name__)
 _LOG_INDEX_SECONDS = 1.0
+_JOB_SESSION = "SageMaker"  # the name of the session in which SageMaker's jobs act as their role
 
 
 class ControlPlane:
@@ -77,7 +78,7 @@ class ControlPlane:
         )
         job_repository = JobRepository(self._database, clock, ids)
         self._tracking = Tracking(config.mlflow_url, job_repository, clock)
-        host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs)
+        host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs, self._act_as)
         environments = Environments(config.data_dir / "environments")
         executors = Executors(self._executor, self._containers)
         means = Means(self._store, executors, self._runtimes, environments, self._logs, self._tracking, host)
@@ -194,6 +195,9 @@ class ControlPlane:
             sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
             others=self._aws,
         )
+
+    def _act_as(self, role_arn: str) -> Mapping[str, str]:
+        return role_variables(self._aws.credentials().of_role(role_arn, _JOB_SESSION))
 
     def _image_metrics(self, image: str) -> Mapping[str, str]:
         """What a built-in algorithm's module declares; nothing for any other image."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlparity.apis.aws.credentials import KeyPair
 from mlparity.profiles.zero_change import certificate_variables, proxy_variables
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.gateway import authority_files
@@ -40,3 +41,12 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
 def job_files(config: ControlPlaneConfig) -> dict[str, Path]:
     """Path in every job -> file on the host, read-only."""
     return {CERTIFICATE_IN_JOBS: authority_files(config).certificate} if config.gateway_port else {}
+
+
+def role_variables(pair: KeyPair) -> dict[str, str]:
+    """What makes a job's SDKs act as its role."""
+    return {
+        "AWS_ACCESS_KEY_ID": pair.access_key,
+        "AWS_SECRET_ACCESS_KEY": pair.secret,
+        "AWS_SESSION_TOKEN": pair.session_token,
+    }

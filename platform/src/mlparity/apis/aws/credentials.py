@@ -5,9 +5,11 @@ Sessions are kept in the state database until they expire.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select
@@ -43,11 +45,12 @@ class Credentials(Mapping[str, str]):
         local: tuple[str, str],
         identity: Callable[[], tuple[str, str]],
         users: Callable[[], Mapping[str, KeyPair]],
+        role_id: Callable[[str], str],
     ) -> None:
         """``local`` is the fixed access key and secret.
 
-        ``identity`` (ARN and user id of the local pair) and ``users`` are asked only when needed: they may have
-        to wait for IAM to load.
+        ``identity`` (ARN and user id of the local pair), ``users`` and ``role_id`` (of a role's ARN) are asked only
+        when needed: they may have to wait for IAM to load.
         """
         self._database = database
         self._clock = clock
@@ -55,7 +58,9 @@ class Credentials(Mapping[str, str]):
         self._local = local
         self._identity = identity
         self._users = users
+        self._role_id = role_id
         self._sessions: dict[str, KeyPair] = {}
+        self._roles: dict[str, str] = {}  # access key of a derived pair -> the role's ARN
         self._lock = threading.Lock()
 
     def recover(self) -> None:
@@ -88,10 +93,31 @@ class Credentials(Mapping[str, str]):
             self._sessions[pair.access_key] = pair
         return pair
 
+    def of_role(self, role_arn: str, session: str) -> KeyPair:
+        """The pair with which a service's own work (a job, a model server) acts as a role.
+
+        It is derived from the local secret: the same for the same role at every call, and stored nowhere.
+        """
+        digest = hmac.new(self._local[1].encode(), f"{role_arn} {session}".encode(), hashlib.sha512).hexdigest()
+        account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
+        pair = KeyPair(
+            access_key=f"ASIA{digest[:16].upper()}",
+            secret=digest[16:56],
+            arn=f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
+            user_id=f":{session}",
+            session_token=digest[56:],
+        )
+        with self._lock:
+            self._sessions[pair.access_key] = pair
+            self._roles[pair.access_key] = role_arn
+        return pair
+
     def pair(self, access_key: str) -> KeyPair | None:
         """Whose key it is; None where it is nobody's, or has expired."""
         with self._lock:
-            session = self._sessions.get(access_key)
+            session, role = self._sessions.get(access_key), self._roles.get(access_key)
+        if session is not None and role is not None:
+            return replace(session, user_id=f"{self._role_id(role)}{session.user_id}")
         if session is not None:
             return None if session.expires_at and session.expires_at <= self._clock.now() else session
         if access_key == self._local[0]:
@@ -113,6 +139,9 @@ class Credentials(Mapping[str, str]):
     def __getitem__(self, access_key: str) -> str:
         if access_key == self._local[0]:  # the usual one; it must not wait for IAM
             return self._local[1]
+        with self._lock:
+            if access_key in self._roles:  # a job's, nor must this
+                return self._sessions[access_key].secret
         pair = self.pair(access_key)
         if pair is None:
             raise KeyError(access_key)
@@ -121,7 +150,9 @@ class Credentials(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         now = self._clock.now()
         with self._lock:
-            sessions = [key for key, pair in self._sessions.items() if pair.expires_at and pair.expires_at > now]
+            sessions = [
+                key for key, pair in self._sessions.items() if pair.expires_at is None or pair.expires_at > now
+            ]
         yield from (self._local[0], *sessions, *self._users())
 
     def __len__(self) -> int:

@@ -37,7 +37,7 @@ from mlparity.state import Database
 from mlparity.state.documents import TagRepository
 
 _SESSION = "mlparity"  # the local key pair is this session of the execution role
-_LOST_ROLE_ID = "AROAMLPARITYLOCALROLE"  # where the user has deleted the execution role
+_LOST_ROLE_ID = "AROAMLPARITYLOCALROLE"  # where the user has deleted the role
 _FULL_ACCESS = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
 # Whoever may act as the execution role: with it one role is enough for jobs, rules and schedules.
 _TRUSTED = ["sagemaker.amazonaws.com", EVENTS, SCHEDULER]
@@ -69,7 +69,7 @@ class Natives:
         first = {"iam": self._create_execution_role}
         self.moto = JournaledMoto(runtime, journal, clock, ids, models.document, first)
         local = (config.access_key_id, config.secret_access_key)
-        self.credentials = Credentials(database, clock, ids, local, self._identity, self._user_keys)
+        self.credentials = Credentials(database, clock, ids, local, self._identity, self._user_keys, self._role_id)
         deliveries = Deliveries(self.moto, clock, ids, self._assume, start_pipeline)
         targets = {
             "sqs": deliveries.to_queue,
@@ -180,10 +180,13 @@ class Natives:
     def _assume(self, role_arn: str, principal: str, source: str) -> Principal:
         return assume(self._find_role, self._config.account_id, role_arn, principal, source)
 
+    def _role_id(self, arn: str) -> str:
+        role = self._role(arn)
+        return role.id if role is not None else _LOST_ROLE_ID
+
     def _identity(self) -> tuple[str, str]:
-        role = self._role(self._role_arn)
         arn = f"arn:aws:sts::{self._config.account_id}:assumed-role/{self._config.role_name}/{_SESSION}"
-        return arn, f"{role.id if role is not None else _LOST_ROLE_ID}:{_SESSION}"
+        return arn, f"{self._role_id(self._role_arn)}:{_SESSION}"
 
     def _user_keys(self) -> Mapping[str, KeyPair]:
         self.moto.ensure(_IAM)

@@ -67,6 +67,7 @@ def processing_spec(request: Request, arns: Arns, stream_suffix: str) -> JobSpec
             "AWS_REGION": arns.region,
             **request.get("Environment", {}),
         },
+        role=request["RoleArn"],
         instances=_instances(request, f"{name}/{{host}}-{stream_suffix}"),
         roots=[_ROOT],
         files=_config_files(request, arns),

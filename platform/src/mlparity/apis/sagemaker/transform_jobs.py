@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mlparity.apis.sagemaker import models, tags
@@ -47,11 +48,13 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     """Start the job that a validated request asks for."""
     refuse_unsupported(request)
     name = request["TransformJobName"]
-    containers = models.containers(models.find(api, request["ModelName"]))
+    model = models.find(api, request["ModelName"])
+    containers = models.containers(model)
     for container in containers:
         api.image_metrics(container["Image"])  # raises where no runtime stands for the image
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = transform_spec(request, containers, api.arns, suffix)
+    spec = replace(spec, role=model.body.get("ExecutionRoleArn", ""))
     try:
         with api.transaction():
             job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
