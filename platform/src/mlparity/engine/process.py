@@ -44,6 +44,7 @@ class ProcessSpec:
     log_path: Path  # stdout and stderr, appended as they are written
     hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for several instances
     arguments: Sequence[str] = ()  # what the runtime's own entry point gets, where command is empty
+    read_only: Mapping[str, Path] = field(default_factory=dict)  # as ``mounts``; what several processes share
 
 
 @dataclass(frozen=True)

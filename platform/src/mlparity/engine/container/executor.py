@@ -73,6 +73,8 @@ class ContainerExecutor:
             command += ["--add-host", f"{host}:{address}"]
         for inside, outside in spec.mounts.items():
             command += ["--mount", f"type=bind,source={outside.resolve()},target={inside}"]
+        for inside, outside in spec.read_only.items():
+            command += ["--mount", f"type=bind,source={outside.resolve()},target={inside},readonly"]
         if spec.command:
             return [*command, "--entrypoint", spec.command[0], spec.runtime.image, *spec.command[1:]]
         return [*command, spec.runtime.image, *spec.arguments]

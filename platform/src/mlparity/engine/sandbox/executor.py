@@ -157,7 +157,7 @@ class SandboxExecutor:
             hosts_file.write_text(_hosts(spec.hosts), "utf-8")
             hosts = str(hosts_file)
         places = _interpreter_places(spec.runtime)
-        for target in spec.mounts:
+        for target in (*spec.mounts, *spec.read_only):
             lost = [path for path in places if paths.is_within(path, target)]
             if lost:
                 raise SandboxUnavailableError(
@@ -174,7 +174,10 @@ class SandboxExecutor:
             hidden=self._hidden,
             keep=tuple(paths.outermost(places)),
             hosts_file=hosts,
-            extra={inside: path for inside, path in self._files.items() if Path(path).exists()},
+            extra={
+                **{inside: path for inside, path in self._files.items() if Path(path).exists()},
+                **{inside: str(source.resolve()) for inside, source in spec.read_only.items()},
+            },
         )
 
 
@@ -185,7 +188,7 @@ def _check(spec: ProcessSpec) -> None:
         raise InvalidRequestError(
             f"job {spec.id} has no command", f"the runtime {spec.runtime.name} has no entry point of its own"
         )
-    for target, source in spec.mounts.items():
+    for target, source in {**spec.mounts, **spec.read_only}.items():
         if not target.startswith("/") or ".." in target.split("/") or str(Path(target)) != target or target == "/":
             raise InvalidRequestError(f"a job cannot have a folder at {target!r}", "it must be a plain absolute path")
         if not source.is_dir():

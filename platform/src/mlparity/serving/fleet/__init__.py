@@ -1,1 +1,4 @@
-"""The processes behind endpoints: model servers that are started, watched, restarted, scaled and drained."""
+"""The worker processes of endpoints: started, watched, replaced, scaled and ended.
+
+``deployment`` has the seam, ``process_fleet`` the fleet of this machine.
+"""

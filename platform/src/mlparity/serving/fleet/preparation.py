@@ -1,0 +1,95 @@
+"""What a deployment's workers share, made ready before the first of them starts: models, code, runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mlparity.engine.process import Runtime
+from mlparity.errors import MlparityError, NotFoundError, RuntimeUnavailableError
+from mlparity.serving.archive import ArchiveError
+from mlparity.serving.endpoints.plans import ModelContainer, VariantPlan
+from mlparity.serving.fleet.artifacts import Artifacts
+
+SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
+
+
+class RuntimeResolver(Protocol):
+    """What image stands for what runtime."""
+
+    def resolve(self, image: str) -> Runtime:
+        """Raises ``RuntimeUnavailableError``."""
+        ...
+
+
+class Preparer(Protocol):
+    """Makes a runtime usable: builds its environment where it needs one."""
+
+    def ready(self, runtime: Runtime) -> Runtime:
+        """Raises ``RuntimeUnavailableError``."""
+        ...
+
+
+class PreparationError(Exception):
+    """The deployment cannot start; the text is the reason, in SageMaker's words where it has some."""
+
+
+@dataclass(frozen=True)
+class PreparedContainer:
+    """One container, ready to run any number of times."""
+
+    runtime: Runtime
+    environment: Mapping[str, str]
+    model: Path | None  # a folder to show at /opt/ml/model
+    code: Path | None  # a folder to show where SAGEMAKER_SUBMIT_DIRECTORY says
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """What must not be pruned while it is in use."""
+        return [path for path in (self.model, self.code) if path is not None]
+
+
+def prepare(
+    variant: VariantPlan, artifacts: Artifacts, runtimes: RuntimeResolver, environments: Preparer
+) -> list[PreparedContainer]:
+    """The variant's containers. Takes as long as a download. Raises ``PreparationError``."""
+    prepared = []
+    for number, container in enumerate(variant.containers, 1):
+        try:
+            runtime = environments.ready(runtimes.resolve(container.image))
+        except RuntimeUnavailableError as error:
+            raise PreparationError(". ".join(error.lines())) from error
+        prepared.append(_prepared(container, f"container_{number}", runtime, artifacts))
+    return prepared
+
+
+def _prepared(container: ModelContainer, name: str, runtime: Runtime, artifacts: Artifacts) -> PreparedContainer:
+    environment = dict(container.environment)
+    code_uri = container.code_uri
+    if not code_uri and environment.get(SUBMIT_DIRECTORY, "").startswith("s3://"):
+        code_uri = environment.pop(SUBMIT_DIRECTORY)
+    model = _fetched(artifacts, container.model_uri, name, packed=container.packed) if container.model_uri else None
+    code = _fetched(artifacts, code_uri, name, packed=True) if code_uri else None
+    return PreparedContainer(runtime, environment, model, code)
+
+
+def _fetched(artifacts: Artifacts, uri: str, name: str, *, packed: bool) -> Path:
+    try:
+        return artifacts.folder(uri, packed=packed)
+    except NotFoundError as error:
+        raise PreparationError(
+            f'Failed to download model data for container "{name}" from URL: "{uri}". Please ensure that there is '
+            "an object located at the URL and that the role passed to CreateModel has permissions to download the "
+            "object."
+        ) from error
+    except ArchiveError as error:
+        raise PreparationError(
+            f'Failed to extract model data archive for container "{name}" from URL "{uri}". Please ensure that the '
+            f"object located at the URL is a valid tar.gz archive ({error})."
+        ) from error
+    except (MlparityError, OSError) as error:
+        raise PreparationError(
+            f'Failed to place model data for container "{name}" from URL "{uri}": {error}'
+        ) from error
