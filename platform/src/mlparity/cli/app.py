@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mlparity.cli.loop_commands import loops
+
 app = typer.Typer(
     name="mlparity",
     help="Your ML clouds on your laptop: the vendors' own APIs, with real computation behind them.",
@@ -17,6 +19,7 @@ app = typer.Typer(
 )
 profiles = typer.Typer(help="Show profiles and every value in force.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles, name="profile")
+app.add_typer(loops, name="loop")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The data folder (also MLPARITY_DATA_DIR).")

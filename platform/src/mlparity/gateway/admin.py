@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -26,11 +26,18 @@ class Admin:
     What changes anything wants the header that mlparity's command sends: a web page cannot send it unasked.
     """
 
-    def __init__(self, service: JobService, runs: RunRepository, log_file: Callable[[LogStream], Any]) -> None:
+    def __init__(
+        self,
+        service: JobService,
+        runs: RunRepository,
+        log_file: Callable[[LogStream], Any],
+        more: Sequence[Route] = (),
+    ) -> None:
         self._service = service
         self._jobs = service.repository
         self._runs = runs
         self._log_file = log_file
+        self._more = more
 
     def app(self) -> Starlette:
         """The ASGI app."""
@@ -40,6 +47,7 @@ class Admin:
             Route(f"{ADMIN_PREFIX}jobs", self._list),
             Route(f"{ADMIN_PREFIX}logs/{{name}}", self._logs),
             Route(f"{ADMIN_PREFIX}interrupt/{{name}}", self._interrupt, methods=["POST"]),
+            *self._more,
         ]
         return Starlette(routes=routes)
 

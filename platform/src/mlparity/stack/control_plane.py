@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import Route
+
 from mlparity.apis.aws import AwsServices
 from mlparity.apis.sagemaker import lineage_jobs, mlflow_servers, state_events, warm_pools
 from mlparity.apis.sagemaker.app import SageMakerApp
@@ -39,8 +41,9 @@ from mlparity.engine.scheduling import TimerService
 from mlparity.engine.tracking import Tracking
 from mlparity.engine.tuning.repository import TuningRepository
 from mlparity.engine.tuning.service import TuningService
+from mlparity.gateway import admin_loops
 from mlparity.gateway.admin import Admin
-from mlparity.gateway.aws_endpoint import AwsEndpoint
+from mlparity.gateway.aws_endpoint import ADMIN_PREFIX, AwsEndpoint
 from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
@@ -48,6 +51,7 @@ from mlparity.stack import service_metrics
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
+from mlparity.stack.retraining import retraining_loop
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -111,8 +115,13 @@ class ControlPlane:
             image_metrics=self._image_metrics,
             send_message=lambda url, body: self._aws.send_message(url, body),  # noqa: PLW0108 - made below
             function=lambda arn: self._aws.function(arn),  # noqa: PLW0108 - made below
+            needs_other_approver=lambda group: self._loops.governs(group),  # noqa: PLW0108 - made below
         )
         self._timers = TimerService(clock)
+        self._loops = retraining_loop(
+            lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake
+        )
+        self._timers.add(self._loops)
         self._aws = AwsServices(
             config,
             self._database,
@@ -173,6 +182,7 @@ class ControlPlane:
         self._jobs.listen(service_metrics.training(self._aws.publish_metrics, self._logs))
         self._runs.listen(*service_metrics.pipelines(self._aws.publish_metrics, api.clock))
         self._events.subscribe(self._to_event_bridge)
+        self._aws.listen(self._loops.on_event)
 
     def _to_event_bridge(self, event: Event) -> None:
         self._aws.publish(
@@ -190,11 +200,14 @@ class ControlPlane:
         config = self._config
         credentials = self._aws.credentials()
         return AwsEndpoint(
-            admin=Admin(self._jobs, self._runs.repository, self._logs.create).app(),
+            admin=Admin(self._jobs, self._runs.repository, self._logs.create, self._admin_routes()).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
             others=self._aws,
         )
+
+    def _admin_routes(self) -> list[Route]:
+        return [*admin_loops.routes(ADMIN_PREFIX, self._loops)]
 
     def _act_as(self, role_arn: str) -> Mapping[str, str]:
         return role_variables(self._aws.credentials().of_role(role_arn, _JOB_SESSION))

@@ -40,21 +40,24 @@ class PartStatus:
 
 def get(url: str, timeout: float = _TIMEOUT_SECONDS) -> Response:
     """GET on a loopback URL, past every proxy. Raises ``OSError`` (also for what is not HTTP)."""
-    return _request("GET", url, timeout)
+    return request("GET", url, timeout)
 
 
 def post(url: str, timeout: float = _TIMEOUT_SECONDS) -> Response:
     """POST without a body, as one of mlparity's own commands. Raises ``OSError``."""
-    return _request("POST", url, timeout)
+    return request("POST", url, timeout)
 
 
-def _request(method: str, url: str, timeout: float) -> Response:
+def request(method: str, url: str, timeout: float = _TIMEOUT_SECONDS, body: bytes = b"") -> Response:
+    """Any request, as one of mlparity's own commands. Raises ``OSError``."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
         # The header tells the command from a page in a browser, which could not set it without being asked.
-        headers = {"X-Mlparity-Command": "1"} if method == "POST" else {}
-        connection.request(method, f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", headers=headers)
+        headers = {"X-Mlparity-Command": "1"} if method != "GET" else {}
+        connection.request(
+            method, f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", body or None, headers
+        )
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Response(response.status, headers, response.read())

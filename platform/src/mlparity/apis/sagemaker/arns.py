@@ -68,3 +68,11 @@ def model_package_of(arn: str) -> tuple[str, int]:
     if match is None:
         raise validation(f"{arn} is not the ARN of a model package")
     return match.group(1), int(match.group(2) or 0)
+
+
+def role_of(arn: str) -> str:
+    """The name of the role behind a role's ARN or a session's; the ARN itself for anybody else."""
+    kind, _, rest = arn.rpartition(":")[2].partition("/")
+    if kind == "assumed-role":
+        return rest.partition("/")[0]
+    return rest.rpartition("/")[2] if kind == "role" else arn

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from mlparity.apis.sagemaker.arns import role_of
 from mlparity.errors import MlparityError
 from mlparity.monitoring.loop.actions import (
     Champion,
@@ -172,14 +173,6 @@ class SageMakerLoopActions:
                 raise
             return False
         return True
-
-
-def role_of(arn: str) -> str:
-    """The name of the role behind a role's ARN or a session's; the ARN itself for anybody else."""
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
-    if kind == "assumed-role":
-        return rest.partition("/")[0]
-    return rest.rpartition("/")[2] if kind == "role" else arn
 
 
 def _identity(context: Mapping[str, Any]) -> str:

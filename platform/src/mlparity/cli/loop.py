@@ -1,0 +1,119 @@
+"""``mlparity loop``: retraining loops and everything that they have done, with the reasons."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mlparity.cli import output
+from mlparity.cli.choice import Choice
+from mlparity.errors import ConfigurationError, ConflictError, InvalidRequestError, NotFoundError, StackError
+from mlparity.stack import health
+from mlparity.stack.running import require_running
+
+_ERRORS = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
+_SECOND = 19  # characters of an ISO time
+
+
+def create(choice: Choice, path: Path) -> None:
+    """Make a loop of a YAML (or JSON) file, or change it."""
+    made = _ask(choice, "PUT", "loops", json.dumps(_read(path)).encode())
+    definition = made["definition"]
+    output.line(
+        f"loop {made['name']} watches {definition['endpoint']}; it retrains with pipeline "
+        f"{definition['retrain']['pipeline']}. See: mlparity loop show {made['name']}"
+    )
+
+
+def list_loops(choice: Choice, *, as_json: bool) -> None:
+    """Every loop with its last cycle."""
+    loops = _ask(choice, "GET", "loops")["loops"]
+    if as_json:
+        output.as_json(loops)
+    elif not loops:
+        output.line("there is no loop yet; `mlparity loop create FILE` makes one")
+    else:
+        rows = [(item["name"], item["definition"]["endpoint"], _activity(item), _last(item)) for item in loops]
+        output.table(("loop", "endpoint", "active", "last cycle"), rows)
+
+
+def show(choice: Choice, name: str, *, as_json: bool) -> None:
+    """One loop: each cycle's steps, newest cycle first, each with its reason."""
+    loop = _ask(choice, "GET", f"loops/{quote(name, safe='')}")
+    if as_json:
+        output.as_json(loop)
+        return
+    definition = loop["definition"]
+    retrain, gate = definition["retrain"], definition["gate"]
+    trigger = definition["trigger"]["alarm"] or json.dumps(definition["trigger"]["pattern"])
+    champion = " and better than the champion" + (f" by {gate['margin']:.0%}" if gate["margin"] else "")
+    output.line(f"loop {loop['name']}" + (" (paused)" if loop["paused"] else ""))
+    output.line(f"  watches   endpoint {definition['endpoint']}, model group {definition['model_group']}")
+    output.line(f"  trigger   {trigger}")
+    output.line(
+        f"  retrains  pipeline {retrain['pipeline']}; cool-down {retrain['cool_down_seconds']} s, "
+        f"at most {retrain['daily_cap']} a day"
+    )
+    words = "at most" if gate["better"] == "lower" else "at least"
+    output.line(f"  gate      {gate['metric']} {words} {gate['threshold']:g}{champion}")
+    output.line(f"  approval  {definition['approval']['mode']}")
+    if not loop["cycles"]:
+        output.line("  no cycle yet")
+    for cycle in loop["cycles"]:
+        output.line()
+        output.line(f"cycle {cycle['number']}: {cycle['state']}")
+        rows = [(item["at"][:_SECOND], item["state"], item["reason"]) for item in cycle["history"]]
+        output.table(("at (UTC)", "state", "reason"), rows)
+
+
+def act(choice: Choice, name: str, action: str, reason: str = "") -> None:
+    """Pause, resume or trigger a loop."""
+    query = f"?reason={quote(reason, safe='')}" if reason else ""
+    answer = _ask(choice, "POST", f"loops/{quote(name, safe='')}/{action}{query}")
+    if action == "trigger":
+        output.line(f"cycle {answer['number']}: {answer['state']} ({answer['history'][-1]['reason']})")
+    else:
+        output.line(f"loop {name}: {_activity(answer)}")
+
+
+def delete(choice: Choice, name: str) -> None:
+    """Forget a loop and what it has done."""
+    _ask(choice, "DELETE", f"loops/{quote(name, safe='')}")
+    output.line(f"loop {name} is gone; its models, endpoints and pipelines stay")
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(f"{path} cannot be read", why or "", "give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML", " ".join(str(error).split()), "mend the file") from error
+
+
+def _ask(choice: Choice, method: str, path: str, body: bytes = b"") -> Any:
+    record = require_running(choice.folder())
+    base = next(child.url for child in record.children if child.name == "control-plane") + "/_mlparity"
+    try:
+        response = health.request(method, f"{base}/{path}", body=body)
+    except OSError as error:
+        raise StackError("the control plane does not answer", str(error), "see `mlparity status`") from error
+    answer = json.loads(response.body)
+    if response.status != HTTPStatus.OK:
+        kind = _ERRORS.get(HTTPStatus(response.status), InvalidRequestError)
+        raise kind(answer["what"], answer["why"], answer["hint"])
+    return answer
+
+
+def _activity(loop: Any) -> str:
+    return "paused" if loop["paused"] else "yes"
+
+
+def _last(loop: Any) -> str:
+    return f"{loop['last'][0]['number']}: {loop['last'][0]['state']}" if loop["last"] else "none"
