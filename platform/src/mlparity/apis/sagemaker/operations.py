@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from mlparity.apis.sagemaker import (
     callback_steps,
     endpoint_configs,
+    endpoint_updates,
+    endpoints,
     execution_steps,
     executions,
     experiments,
@@ -46,6 +48,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *model_packages.OPERATIONS,
     *models.OPERATIONS,
     *endpoint_configs.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *endpoint_updates.OPERATIONS,
     *lineage_artifacts.OPERATIONS,
     *lineage_named.OPERATIONS,
     *lineage_associations.OPERATIONS,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.apis.sagemaker import (
+    endpoint_views,
+    endpoints,
     executions,
     experiments,
     model_package_groups,
@@ -147,11 +149,16 @@ def _models(api: SageMaker, _hints: Hints) -> Iterator[Response]:
             yield {"Model": {name: value for name, value in described.items() if name in shown}}
 
 
+def _endpoints(api: SageMaker, _hints: Hints) -> Iterator[Response]:
+    yield from (endpoint_views.described(api, endpoint) for endpoint in endpoints.every(api))
+
+
 SEARCHABLE: Mapping[str, Searchable] = {
     "TrainingJob": Searchable("TrainingJob", "TrainingJob", "TrainingJobArn", _training_jobs),
     "Experiment": Searchable("Experiment", "Experiment", "ExperimentArn", _experiments),
     "ExperimentTrial": Searchable("Trial", "Trial", "TrialArn", _trials),
     "ExperimentTrialComponent": Searchable("TrialComponent", "TrialComponent", "TrialComponentArn", _trial_components),
+    "Endpoint": Searchable("Endpoint", "Endpoint", "EndpointArn", _endpoints),
     "ModelPackage": Searchable("ModelPackage", "ModelPackage", "ModelPackageArn", _model_packages),
     "ModelPackageGroup": Searchable(
         "ModelPackageGroup", "ModelPackageGroup", "ModelPackageGroupArn", _model_package_groups

@@ -22,7 +22,7 @@ SOURCE = "aws.sagemaker"
 def model_package(api: SageMaker, version: ModelVersion, described: Response) -> None:
     """``SageMaker Model Package State Change``."""
     arn = api.arns.model_package(version.group_name, version.version)
-    api.events.publish(SOURCE, "SageMaker Model Package State Change", _detail(described), [arn])
+    api.events.publish(SOURCE, "SageMaker Model Package State Change", detail_of(described), [arn])
 
 
 def job(api: SageMaker, changed: Job) -> None:
@@ -30,18 +30,18 @@ def job(api: SageMaker, changed: Job) -> None:
     if changed.api != API:
         return
     if changed.kind == training_jobs.KIND:
-        detail = _detail(
+        detail = detail_of(
             {**training_jobs.render(api, changed), "Tags": api.tags.get(api.arns.training_job(changed.name))}
         )
         api.events.publish(SOURCE, "SageMaker Training Job State Change", detail, [api.arns.training_job(changed.name)])
     elif changed.kind == processing_jobs.KIND:
-        detail = _detail(processing_jobs.render(api, changed))
+        detail = detail_of(processing_jobs.render(api, changed))
         api.events.publish(
             SOURCE, "SageMaker Processing Job State Change", detail, [api.arns.processing_job(changed.name)]
         )
     elif changed.kind == transform_jobs.KIND:
         arn = transform_jobs.arn(api, changed.name)
-        detail = _detail({**transform_jobs.render(api, changed), "Tags": api.tags.get(arn)})
+        detail = detail_of({**transform_jobs.render(api, changed), "Tags": api.tags.get(arn)})
         api.events.publish(SOURCE, "SageMaker Transform Job State Change", detail, [arn])
 
 
@@ -50,7 +50,7 @@ def tuning(api: SageMaker, changed: Tuning) -> None:
     if (changed.api, changed.kind) != (API, tuning_jobs.KIND):
         return
     arn = tuning_jobs.arn(api, changed.name)
-    detail = _detail({**tuning_jobs.render(api, changed), "Tags": api.tags.get(arn)})
+    detail = detail_of({**tuning_jobs.render(api, changed), "Tags": api.tags.get(arn)})
     api.events.publish(SOURCE, "SageMaker HyperParameter Tuning Job State Change", detail, [arn])
 
 
@@ -101,7 +101,7 @@ def step(api: SageMaker, of: Run, changed: Step, before: StepStatus) -> None:
     )
 
 
-def _detail(described: Response) -> dict[str, Any]:
+def detail_of(described: Response) -> dict[str, Any]:
     """A Describe response as events carry it: times in milliseconds."""
     value = _milliseconds(described)
     assert isinstance(value, dict)  # noqa: S101 - the kind is kept

@@ -93,6 +93,8 @@ def _find(api: SageMaker, kind: str, name: str, arn: str) -> None:
         api.lineage.get(arn)
     elif kind == "hyper-parameter-tuning-job":
         api.tunings.repository.find(API, "HyperParameterTuningJob", name)
+    elif kind == "endpoint":
+        api.hosting.endpoints.get(API, name)
     elif kind == "model-package-group":
         api.registry.group(name)
     elif kind == "model-package":
