@@ -21,6 +21,7 @@ class ModelContainer:
     packed: bool = True  # whether ``model_uri`` is a .tar.gz
     code_uri: str = ""  # s3://…/sourcedir.tar.gz with the inference code, where it is not in the model
     environment: Mapping[str, str] = field(default_factory=dict)
+    role: str = ""  # whose credentials its code gets, in the vendor's own naming; "": the stack's own
 
 
 @dataclass(frozen=True)

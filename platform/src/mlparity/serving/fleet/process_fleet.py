@@ -28,12 +28,17 @@ _JOIN_SECONDS = 10.0  # one that is in the middle of a download is not waited fo
 _OVER = frozenset({DeploymentPhase.STOPPED, DeploymentPhase.FAILED})
 
 
+def _no_credentials(_role: str) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class FleetMeans:
     """What a fleet works with.
 
     ``folder`` is the fleet's own, in the data folder. ``environment`` is what every worker gets before its
-    container's own: region, endpoints, the role's credentials, as jobs get them.
+    container's own (region, endpoints: see ``stack.job_environment``), and ``credentials`` gives the variables by
+    which it acts as its role.
     """
 
     store: ObjectStore
@@ -45,6 +50,7 @@ class FleetMeans:
     environment: Mapping[str, str]
     clock: Clock
     ids: IdSource
+    credentials: Callable[[str], Mapping[str, str]] = _no_credentials
 
 
 class ProcessFleet:
@@ -63,7 +69,7 @@ class ProcessFleet:
         self._folder = means.folder
         self._places = SocketPlaces(means.folder / "s", means.ids)
         self._artifacts = Artifacts(means.store, means.folder / "models", means.ids)
-        workshop = Workshop(means.executor, self._places, means.folder / "workers", dict(means.environment), means.ids)
+        workshop = Workshop(means.executor, self._places, means.folder / "workers", _environment_of(means), means.ids)
         self._group_means = GroupMeans(
             self._artifacts,
             means.runtimes,
@@ -153,3 +159,8 @@ class ProcessFleet:
                 listener(deployment)
             except Exception:  # noqa: BLE001 - the worker is not to suffer for it
                 _LOG.exception("a listener failed on deployment %s", deployment.spec.id)
+
+
+def _environment_of(means: FleetMeans) -> Callable[[str], Mapping[str, str]]:
+    """Role -> what its containers get."""
+    return lambda role: {**means.environment, **(means.credentials(role) if role else {})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,12 @@ _SOCKETS = "/opt/mlparity/serve"
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where workers are started. ``environment`` is what each of them gets before its container's own."""
+    """Where workers are started. ``environment`` is what a container gets by its role, before its own."""
 
     executor: ProcessExecutor
     places: SocketPlaces
     folder: Path  # for the workers' private folders
-    environment: Mapping[str, str]
+    environment: Callable[[str], Mapping[str, str]]
     ids: IdSource
 
 
@@ -73,7 +73,7 @@ class Worker:
         root = self._folder / "ml"
         root.mkdir(parents=True)
         read_only = {}
-        environment = {**workshop.environment, **container.environment}
+        environment = {**workshop.environment(container.role), **container.environment}
         if container.model is not None:
             read_only[_MODEL] = container.model
         else:
