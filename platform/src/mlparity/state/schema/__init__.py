@@ -1,6 +1,17 @@
 """Every table, one module a domain. Importing this module fills ``metadata``."""
 
-from mlparity.state.schema import aws, documents, engine, lineage, monitoring, registry, storage, tuning
+from mlparity.state.schema import aws, documents, engine, lineage, monitoring, registry, serving, storage, tuning
 from mlparity.state.schema.base import metadata
 
-__all__ = ["aws", "documents", "engine", "lineage", "metadata", "monitoring", "registry", "storage", "tuning"]
+__all__ = [
+    "aws",
+    "documents",
+    "engine",
+    "lineage",
+    "metadata",
+    "monitoring",
+    "registry",
+    "serving",
+    "storage",
+    "tuning",
+]

@@ -398,10 +398,49 @@ def upgrade() -> None:
         batch_op.create_index('ix_lineage_entities_open', ['api', 'is_open'], unique=False)
         batch_op.create_index('ix_lineage_entities_source', ['api', 'source_uri'], unique=False)
 
+    op.create_table('endpoints',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('api', sa.String(length=32), nullable=False),
+    sa.Column('name', sa.String(length=256), nullable=False),
+    sa.Column('phase', sa.String(length=32), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('update_request', sa.JSON(), nullable=True),
+    sa.Column('failure_reason', sa.Text(), nullable=False),
+    sa.Column('state', sa.JSON(), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_endpoints'))
+    )
+    with op.batch_alter_table('endpoints', schema=None) as batch_op:
+        batch_op.create_index('ix_endpoints_created', ['api', 'created_at'], unique=False)
+        batch_op.create_index('uq_endpoints_api_name', ['api', 'name'], unique=True)
+
+    op.create_table('rollouts',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('endpoint_id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('phase', sa.String(length=32), nullable=False),
+    sa.Column('state', sa.JSON(), nullable=False),
+    sa.Column('started_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_rollouts'))
+    )
+    with op.batch_alter_table('rollouts', schema=None) as batch_op:
+        batch_op.create_index('uq_rollouts_endpoint_number', ['endpoint_id', 'number'], unique=True)
 
 
 def downgrade() -> None:
     """Revert."""
+    with op.batch_alter_table('rollouts', schema=None) as batch_op:
+        batch_op.drop_index('uq_rollouts_endpoint_number')
+
+    op.drop_table('rollouts')
+    with op.batch_alter_table('endpoints', schema=None) as batch_op:
+        batch_op.drop_index('uq_endpoints_api_name')
+        batch_op.drop_index('ix_endpoints_created')
+
+    op.drop_table('endpoints')
     with op.batch_alter_table('lineage_entities', schema=None) as batch_op:
         batch_op.drop_index('ix_lineage_entities_source')
         batch_op.drop_index('ix_lineage_entities_open')
