@@ -63,17 +63,20 @@ def _variant(
 
 def containers(api: SageMaker, model_name: str) -> Sequence[ModelContainer]:
     """A model's containers, the first to be asked first."""
-    found = models.containers(models.find(api, model_name))
+    model = models.find(api, model_name)
+    found = models.containers(model)
     for container in found:
         api.image_metrics(container["Image"])  # raises where no runtime stands for the image
-    return tuple(_container(api, container) for container in found)
+    role = model.body.get("ExecutionRoleArn", "")
+    return tuple(_container(api, container, role) for container in found)
 
 
-def _container(api: SageMaker, container: Mapping[str, Any]) -> ModelContainer:
+def _container(api: SageMaker, container: Mapping[str, Any], role: str) -> ModelContainer:
     uri, packed = model_containers.artifact(container)
     environment = {"AWS_REGION": api.arns.region, **container["Environment"]}
     code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-    return ModelContainer(container["Image"], uri, packed, code if code.startswith("s3://") else "", environment)
+    code_uri = code if code.startswith("s3://") else ""
+    return ModelContainer(container["Image"], uri, packed, code_uri, environment, role)
 
 
 def capture(config: Mapping[str, Any] | None) -> CapturePlan | None:
