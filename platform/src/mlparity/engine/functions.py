@@ -17,4 +17,5 @@ class FunctionCode:
     archive: bytes
     timeout_seconds: int
     memory_mb: int
+    role: str = ""  # whom it acts as
     environment: Mapping[str, str] = field(default_factory=dict)

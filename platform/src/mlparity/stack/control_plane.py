@@ -49,6 +49,7 @@ from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack import service_metrics
 from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.retraining import retraining_loop
@@ -130,6 +131,7 @@ class ControlPlane:
             self._logs,
             timers=self._timers,
             start_pipeline=pipeline_starter(lambda: self._sagemaker),
+            invoke_function=function_invoker(lambda: self._sagemaker),
             read_object=self._store.get_bytes,
         )
         self._listen()

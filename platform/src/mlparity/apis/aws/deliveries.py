@@ -1,4 +1,4 @@
-"""Where deliveries end: SQS queues, SNS topics, log groups and SageMaker pipelines, through the services' own calls."""
+"""Where deliveries end: queues, topics, log groups, functions and pipelines, through the services' own calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from mlparity.apis.aws.event_input import json_path
 from mlparity.apis.aws.journaled_moto import JournaledMoto
 from mlparity.apis.aws.message import AwsError
-from mlparity.apis.aws.targets import SCHEDULER, START_PIPELINE, Assume, Delivery, PipelineStarter
+from mlparity.apis.aws.targets import SCHEDULER, START_PIPELINE, Assume, Delivery, FunctionInvoker, PipelineStarter
 from mlparity.clock import Clock
 from mlparity.engine.logs import milliseconds
 from mlparity.ids import IdSource
@@ -18,17 +18,24 @@ from mlparity.ids import IdSource
 class Deliveries:
     """One method a kind of target. Each raises ``AwsError`` where the target does not take the delivery.
 
-    ``start`` is None where there is no SageMaker beside this API.
+    ``start`` and ``invoke`` are None where there is nothing beside this API that could.
     """
 
     def __init__(
-        self, moto: JournaledMoto, clock: Clock, ids: IdSource, assumed: Assume, start: PipelineStarter | None
+        self,
+        moto: JournaledMoto,
+        clock: Clock,
+        ids: IdSource,
+        assumed: Assume,
+        start: PipelineStarter | None,
+        invoke: FunctionInvoker | None,
     ) -> None:
         self._moto = moto
         self._clock = clock
         self._ids = ids
         self._assumed = assumed
         self._start = start
+        self._invoke = invoke
 
     def to_queue(self, delivery: Delivery) -> None:
         """Send the text to an SQS queue; FIFO queues take their group from ``SqsParameters``."""
@@ -54,6 +61,12 @@ class Deliveries:
         line = {"timestamp": milliseconds(self._clock.now()), "message": delivery.text}
         self._moto.ask("logs", "CreateLogStream", stream, region)
         self._moto.ask("logs", "PutLogEvents", {**stream, "logEvents": [line]}, region)
+
+    def to_function(self, delivery: Delivery) -> None:
+        """Call a Lambda function with the text as its event; nobody waits for its answer."""
+        if self._invoke is None:
+            raise AwsError("ResourceNotFound", "nothing runs functions beside this API")
+        self._invoke(str(delivery.target["Arn"]), delivery.text, delivery.token)
 
     def to_pipeline(self, delivery: Delivery) -> None:
         """Start a SageMaker pipeline as the target's role.

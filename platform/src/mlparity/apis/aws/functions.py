@@ -75,5 +75,6 @@ def function(moto: JournaledMoto, arn: str) -> FunctionCode:
             archive=bytes(found.code_bytes),
             timeout_seconds=int(found.timeout),
             memory_mb=int(found.memory_size),
+            role=str(found.role or ""),
             environment={str(key): str(value) for key, value in (found.environment_vars or {}).items()},
         )

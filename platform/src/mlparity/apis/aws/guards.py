@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlparity.apis.aws import webhooks
 from mlparity.apis.aws.message import AwsError
 
 _LOCAL_PROTOCOLS = {"sqs"}
@@ -26,6 +27,10 @@ def check(service: str, operation: str, params: Mapping[str, Any]) -> None:
             )
         case ("sns", "CreatePlatformApplication" | "CreatePlatformEndpoint"):
             raise AwsError("InvalidAction", f"sns:{operation} is not served by mlparity: there is no push service")
+        case ("events", "CreateApiDestination" | "UpdateApiDestination") if "InvocationEndpoint" in params:
+            webhooks.check_endpoint(params["InvocationEndpoint"])
+        case ("events", "CreateConnection" | "UpdateConnection"):
+            webhooks.check_connection(params)
         case ("kms", "CreateKey") if params.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
             raise AwsError(
                 "UnsupportedOperationException",

@@ -26,8 +26,9 @@ from mlparity.apis.aws.schedules import Schedules
 from mlparity.apis.aws.schedules_rules import RuleSchedules, ScheduledRule
 from mlparity.apis.aws.sts import StsService
 from mlparity.apis.aws.table import BY_NAME, ServiceEntry
-from mlparity.apis.aws.targets import EVENTS, SCHEDULER, Delivery, PipelineStarter, Principal, assume
+from mlparity.apis.aws.targets import EVENTS, SCHEDULER, Delivery, FunctionInvoker, PipelineStarter, Principal, assume
 from mlparity.apis.aws.targets_queue import DeliveryQueue
+from mlparity.apis.aws.webhooks import Webhooks
 from mlparity.clock import Clock
 from mlparity.engine.logs import JobLogs
 from mlparity.engine.scheduling import TimerService
@@ -53,7 +54,7 @@ _PARTITION = "aws"  # moto's "region" of IAM
 class Natives:
     """The native services and the shared journaled moto behind them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the control plane hands in
         self,
         config: AwsConfig,
         database: Database,
@@ -63,6 +64,7 @@ class Natives:
         models: Models,
         timers: TimerService,
         start_pipeline: PipelineStarter | None,
+        invoke_function: FunctionInvoker | None,
     ) -> None:
         self._config = config
         journal, runtime = Journal(database), MotoRuntime(config.account_id, clock)
@@ -70,12 +72,14 @@ class Natives:
         self.moto = JournaledMoto(runtime, journal, clock, ids, models.document, first)
         local = (config.access_key_id, config.secret_access_key)
         self.credentials = Credentials(database, clock, ids, local, self._identity, self._user_keys, self._role_id)
-        deliveries = Deliveries(self.moto, clock, ids, self._assume, start_pipeline)
+        deliveries = Deliveries(self.moto, clock, ids, self._assume, start_pipeline, invoke_function)
         targets = {
             "sqs": deliveries.to_queue,
             "sns": deliveries.to_topic,
             "logs": deliveries.to_log_group,
             "sagemaker": deliveries.to_pipeline,
+            "lambda": deliveries.to_function,
+            "api-destination": Webhooks(self.moto).deliver,
         }
         queue = DeliveryQueue(database, clock, self._deliver, deliveries.dead_letter, timers.wake)
         self.events = EventsService(

@@ -18,7 +18,7 @@ from mlparity.apis.aws.metrics import ServiceMetric
 from mlparity.apis.aws.models import Models
 from mlparity.apis.aws.natives import Natives
 from mlparity.apis.aws.table import BY_SIGNING_NAME, ServiceEntry
-from mlparity.apis.aws.targets import PipelineStarter
+from mlparity.apis.aws.targets import FunctionInvoker, PipelineStarter
 from mlparity.clock import Clock
 from mlparity.engine.functions import FunctionCode
 from mlparity.engine.logs import JobLogs
@@ -42,7 +42,7 @@ class AwsServices:
     service that it needs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the control plane hands in
         self,
         config: AwsConfig,
         database: Database,
@@ -52,6 +52,7 @@ class AwsServices:
         *,
         timers: TimerService | None = None,
         start_pipeline: PipelineStarter | None = None,
+        invoke_function: FunctionInvoker | None = None,
         read_object: functions.ReadObject | None = None,
     ) -> None:
         """Schedules, retries and alarms become work of ``timers``; whoever made it starts it after ``recover``.
@@ -64,7 +65,9 @@ class AwsServices:
         self._region = config.region
         self._models = Models()
         timers = timers or TimerService(clock)
-        self._natives = Natives(config, database, clock, ids, logs, self._models, timers, start_pipeline)
+        self._natives = Natives(
+            config, database, clock, ids, logs, self._models, timers, start_pipeline, invoke_function
+        )
         self._moto = self._natives.moto
         self._limiter = CapacityLimiter(_THREADS)
         self._closing = threading.Event()

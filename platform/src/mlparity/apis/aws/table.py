@@ -99,7 +99,8 @@ SERVICES: tuple[ServiceEntry, ...] = (
         moto="events",
         native=frozenset({"PutEvents", "TestEventPattern"}),
         refused=dict.fromkeys(("CreateArchive", "UpdateArchive", "StartReplay", "CancelReplay"), _NO_ARCHIVE),
-        note="targets: SageMaker pipelines, SQS queues, SNS topics, log groups, event buses; rules with schedules fire",
+        note="targets: SageMaker pipelines, Lambda functions, API destinations on this machine, SQS queues, SNS "
+        "topics, log groups, event buses; rules with schedules fire",
     ),
     ServiceEntry(
         "scheduler",

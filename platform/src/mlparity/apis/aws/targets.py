@@ -37,6 +37,8 @@ class Delivery:
     def service(self) -> str:
         """Which service the target is of ("sqs", "sagemaker", …)."""
         arn = str(self.target["Arn"])
+        if ":api-destination/" in arn:
+            return "api-destination"
         return "sagemaker" if arn == START_PIPELINE else service_of(arn)
 
     @property
@@ -62,6 +64,14 @@ class PipelineStarter(Protocol):
 
         The same token starts only once. Raises ``AwsError`` with SageMaker's code.
         """
+        ...
+
+
+class FunctionInvoker(Protocol):
+    """Calls Lambda functions without waiting for them; the control plane hands it in."""
+
+    def __call__(self, arn: str, event: str, token: str) -> None:
+        """Call the function with a JSON text, once a token. Raises ``MlparityError``."""
         ...
 
 

@@ -5,26 +5,20 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.htm
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mlparity.apis.sagemaker.context import API, SageMaker
+from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.definition.outputs import as_text, declared, typed
+from mlparity.apis.sagemaker.steps import lambda_calls
 from mlparity.apis.sagemaker.steps.resolution import resolver
-from mlparity.engine.functions import FunctionCode
-from mlparity.engine.jobs import Instance, Job, JobSpec, LogStream, NewJob, Phase
+from mlparity.engine.jobs import Job, Phase
 from mlparity.engine.runs import TIMEOUT, StepContext, StepStatus, StepUpdate
 from mlparity.errors import InvalidRequestError, NotFoundError
 
-KIND = "LambdaInvocation"
 MOST_SECONDS = 600  # of a Lambda step, whatever the function's own limit
-_PYTHON = re.compile(r"python(3\.\d+)")
-_RUNTIME = "/var/runtime"
 
 
 @dataclass(frozen=True)
@@ -88,68 +82,10 @@ class LambdaStep:
             raise InvalidRequestError(
                 "ClientError: Failed to invoke lambda:InvokeFunction. Error Details: " + ". ".join(error.lines())
             ) from error
-        request = api.ids.uuid()
-        spec = _spec(function, request, f"{api.clock.now():%Y/%m/%d}/[$LATEST]{request.replace('-', '')}")
-        files = {**spec["files"], f"{_RUNTIME}/event.json": json.dumps(self._event(context))}
-        return api.jobs.submit(
-            NewJob(
-                API,
-                KIND,
-                f"{function.name}-{request}",
-                {"FunctionArn": arn},
-                JobSpec(**{**spec, "files": files}),
-                context.run.id,
-                context.plan.name,
-            )
+        call = lambda_calls.new(
+            function, json.dumps(self._event(context)), api.ids.uuid(), api.clock.now(), MOST_SECONDS
         )
-
-
-def _spec(function: FunctionCode, request: str, stream: str) -> dict[str, Any]:
-    """The members of the job's spec."""
-    python = _PYTHON.fullmatch(function.runtime)
-    if python is None:
-        raise InvalidRequestError(
-            f"ClientError: Lambda function {function.arn} has runtime {function.runtime or '(none)'}",
-            "mlparity runs functions of Python runtimes",
-        )
-    log = LogStream(f"/aws/lambda/{function.name}", stream)
-    seconds = min(function.timeout_seconds, MOST_SECONDS)
-    call = {
-        "name": function.name,
-        "arn": function.arn,
-        "memory": str(function.memory_mb),
-        "request": request,
-        "group": log.group,
-        "stream": log.stream,
-        "timeout": str(seconds),
-        "handler": function.handler,
-    }
-    return {
-        "image": f"public.ecr.aws/lambda/python:{python.group(1)}",
-        "command": ["python", f"{_RUNTIME}/bootstrap.py"],
-        "environment": {
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_LOG_GROUP_NAME": log.group,
-            "AWS_LAMBDA_LOG_STREAM_NAME": log.stream,
-            "LAMBDA_TASK_ROOT": "/var/task",
-            "_HANDLER": function.handler,
-            **function.environment,
-        },
-        "instances": [Instance("localhost", log)],
-        "roots": ["/var/task", _RUNTIME],
-        "files": {
-            f"{_RUNTIME}/bootstrap.py": Path(__file__).with_name("lambda_bootstrap.py").read_text("utf-8"),
-            f"{_RUNTIME}/call.json": json.dumps(call),
-            f"{_RUNTIME}/code.b64": base64.b64encode(function.archive).decode("ascii"),
-        },
-        "working_directory": "/var/task",
-        "max_runtime_seconds": seconds,
-        "stop_grace_seconds": 0,
-        "failure_file": f"{_RUNTIME}/failure",
-        "result_file": f"{_RUNTIME}/result.json",
-    }
+        return api.jobs.submit(replace(call, run_id=context.run.id, step=context.plan.name))
 
 
 def _outputs(step: Mapping[str, Any], result: str) -> dict[str, Any]:
