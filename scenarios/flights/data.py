@@ -7,7 +7,7 @@ where they are; the package itself is never imported.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -61,6 +61,20 @@ def flights_files(package: str = PACKAGE) -> FlightsFiles:
         )
         raise FlightsDataMissingError(message)
     return FlightsFiles(**{table: by_name[name] for table, name in TABLES.items()})
+
+
+def every_nth(files: FlightsFiles, step: int, folder: Path) -> FlightsFiles:
+    """The same tables with every `step`-th flight alone, in the raw file's format; written to `folder`."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / TABLES["flights"]
+    member = {"method": "zip", "archive_name": "flights.csv"}
+    # As text: what is written is what was read.
+    pd.read_csv(files.flights, dtype=str, keep_default_na=False).iloc[::step].to_csv(
+        path, index=False, compression=member
+    )
+    return replace(files, flights=path)
 
 
 def sha256(path: Path) -> str:

@@ -76,6 +76,17 @@ def recompute(artifacts: Artifacts) -> Recomputed:
     return Recomputed(len(predicted), predicted, test_mse, validation_mse)
 
 
+def rounds_of(archive: Path) -> int:
+    """How many rounds the model in an archive has."""
+    return int(load_model(archive)[0].num_boosted_rounds())
+
+
+def model_mse(archive: Path, csv: Path) -> float:
+    """The error (min2) of the model in an archive, on rows with the label first."""
+    booster, _ = load_model(archive)
+    return _predict(booster, csv)[1]
+
+
 def _predict(booster: xgb.Booster, csv: Path) -> tuple[np.ndarray, float]:
     table = pd.read_csv(csv, header=None, dtype="float32").to_numpy()
     predicted = booster.predict(xgb.DMatrix(table[:, 1:])).astype("float64")

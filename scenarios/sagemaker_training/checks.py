@@ -14,7 +14,7 @@ import pandas as pd
 from mlparity.scenarios import Platform
 from scenarios.sagemaker_training.artifacts import Artifacts, RawFacts, Recomputed, download
 from scenarios.sagemaker_training.execution import Ended
-from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, REQUIRED_REDUCTION
+from scenarios.sagemaker_training.settings import MSE_THRESHOLD, REQUIRED_REDUCTION
 
 JOB_STEPS = ("Preprocess", "Train", "Evaluate")
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -102,14 +102,16 @@ def tracked_run(platform: Platform, lines: list[str], again: Recomputed) -> str:
     return found[0]
 
 
-def registered_package(platform: Platform, ended: Ended, artifacts: Artifacts, model_uri: str) -> dict[str, Any]:
+def registered_package(
+    platform: Platform, ended: Ended, artifacts: Artifacts, model_uri: str, group: str
+) -> dict[str, Any]:
     """The new package awaits approval, serves this model, and its metrics are this evaluation."""
     arn = ended.metadata("RegisterModel", "RegisterModel").get("Arn", "")
     platform.check(bool(arn), "the step RegisterModel names no model package")
     package: dict[str, Any] = platform.client("sagemaker").describe_model_package(ModelPackageName=arn)
     status = package["ModelApprovalStatus"]
     platform.check(status == "PendingManualApproval", f"{arn} was registered as {status}")
-    platform.check(package["ModelPackageGroupName"] == PACKAGE_GROUP, f"{arn} is not in the group {PACKAGE_GROUP}")
+    platform.check(package["ModelPackageGroupName"] == group, f"{arn} is not in the group {group}")
     data = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     platform.check(data == model_uri, f"{arn} serves {data}, not the trained {model_uri}")
     statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]

@@ -48,12 +48,22 @@ class Ended:
         return found
 
 
-def run_to_the_end(platform: Platform, pipeline: Pipeline, name: str, parameters: dict[str, Any]) -> Ended:
-    """Start an execution and say each step as it ends. The poll is short locally and polite on AWS."""
-    every, limit = (0.5, 600.0) if platform.local else (15.0, 7200.0)
+def run_to_the_end(
+    platform: Platform, pipeline: Pipeline, name: str, parameters: dict[str, Any], **options: Any
+) -> Ended:
+    """Start an execution and say each step as it ends; ``options`` are those of the SDK's ``Pipeline.start``."""
     began = time.monotonic()
-    execution = pipeline.start(parameters=parameters, execution_display_name=name)
+    execution = pipeline.start(parameters=parameters, execution_display_name=name, **options)
     platform.say(f"  started execution {execution.arn.rsplit('/', 1)[-1]} ({name})")
+    return follow(platform, execution, name, began)
+
+
+def follow(platform: Platform, execution: PipelineExecution, name: str, began: float) -> Ended:
+    """Say each step of a running execution as it ends. The poll is short locally and polite on AWS.
+
+    ``began`` (monotonic, seconds) is when it was started.
+    """
+    every, limit = (0.25, 600.0) if platform.local else (15.0, 7200.0)
     told: set[str] = set()
     while True:
         description = execution.describe()
@@ -67,10 +77,23 @@ def run_to_the_end(platform: Platform, pipeline: Pipeline, name: str, parameters
 
 def tell(platform: Platform, steps: dict[str, dict[str, Any]], told: set[str]) -> None:
     """Say the steps that have ended since the last look."""
-    ended = [step for step in steps.values() if "EndTime" in step and step["StepName"] not in told]
+    # The service lists the newest first; steps that did not run may have ended in the same moment.
+    ended = [step for step in reversed(steps.values()) if "EndTime" in step and step["StepName"] not in told]
     for step in sorted(ended, key=lambda step: step["EndTime"]):
         told.add(step["StepName"])
         seconds = (step["EndTime"] - step["StartTime"]).total_seconds()
         outcome = step.get("Metadata", {}).get("Condition", {}).get("Outcome")
-        reason = step.get("FailureReason") or (f"the condition is {outcome}" if outcome else "")
+        reason = step.get("FailureReason") or (f"the condition is {outcome}" if outcome else _reused(step))
         platform.say(f"  {step['StepName']:14s} {step['StepStatus']:10s} {seconds:5.1f} s  {reason}".rstrip())
+
+
+def _reused(step: dict[str, Any]) -> str:
+    """Where the step's results come from, where it did not run."""
+    for member, how in (("CacheHitResult", "a cache hit"), ("SelectiveExecutionResult", "kept")):
+        if member in step:
+            return f"{how}: the results of execution {_source(step[member])}"
+    return ""
+
+
+def _source(result: dict[str, Any]) -> str:
+    return str(result["SourcePipelineExecutionArn"]).rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""The pipeline `flights-arrival-delay`, as a SageMaker user writes it with the SageMaker Python SDK 3.
+"""The pipeline, as a SageMaker user writes it with the SageMaker Python SDK 3.
 
     Preprocess -> Train -> Evaluate -> CheckMse --(MSE <= MseThreshold)--> RegisterModel
                                           +-----------(otherwise)--------> RejectModel, which fails the execution
@@ -8,7 +8,8 @@ Nothing in this file knows where it runs: the session decides that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import (
@@ -38,7 +39,7 @@ from sagemaker.train.configs import (
     StoppingCondition,
 )
 
-from scenarios.sagemaker_training.settings import MSE_THRESHOLD, PACKAGE_GROUP, PIPELINE
+from scenarios.sagemaker_training.settings import PROCESSING_INSTANCE, TRAINING_INSTANCE, TRAINING_JOBS
 
 XGBOOST = "3.2-0"
 SCIKIT_LEARN = "1.9-0"
@@ -67,14 +68,14 @@ class Parameters:
     training_instance: ParameterString
 
     @classmethod
-    def defaults(cls, input_data: str) -> Parameters:
+    def defaults(cls, input_data: str, mse_threshold: float) -> Parameters:
         """The parameters with the values that a start without any gets."""
         return cls(
             input_data=ParameterString("InputDataUrl", default_value=input_data),
-            mse_threshold=ParameterFloat("MseThreshold", default_value=MSE_THRESHOLD),
+            mse_threshold=ParameterFloat("MseThreshold", default_value=mse_threshold),
             approval_status=ParameterString("ModelApprovalStatus", default_value="PendingManualApproval"),
-            processing_instance=ParameterString("ProcessingInstanceType", default_value="ml.m5.xlarge"),
-            training_instance=ParameterString("TrainingInstanceType", default_value="ml.m5.xlarge"),
+            processing_instance=ParameterString("ProcessingInstanceType", default_value=PROCESSING_INSTANCE),
+            training_instance=ParameterString("TrainingInstanceType", default_value=TRAINING_INSTANCE),
         )
 
     def all(self) -> list[Any]:
@@ -91,6 +92,10 @@ class Builder:
     jobs: Path  # the folder with preprocess.py, train.py and evaluate.py
     prefix: str  # s3://bucket/prefix: each execution gets a folder of its own below it
     parameters: Parameters
+    name: str
+    package_group: str
+    cache: CacheConfig | None = None  # of the steps that run jobs
+    options: Mapping[str, Any] = field(default_factory=dict)  # more of the SDK's Pipeline
 
     def place(self, *names: str) -> Join:
         """The S3 URI of an output (or a file in it) of the execution."""
@@ -103,7 +108,7 @@ class Builder:
                 framework,
                 self.session.boto_region_name,
                 version=version,
-                instance_type="ml.m5.xlarge",
+                instance_type=TRAINING_INSTANCE,
                 py_version="py3",
             )
         )
@@ -151,6 +156,7 @@ class Builder:
                 inputs=[self.received("flights", self.parameters.input_data, "input/flights")],
                 outputs=[self.produced(name) for name in ("train", "validation", "test", "features")],
             ),
+            cache_config=self.cache,
         )
 
     def train(self, preprocess: ProcessingStep) -> TrainingStep:
@@ -163,7 +169,7 @@ class Builder:
             stopping_condition=StoppingCondition(max_runtime_in_seconds=3600),
             output_data_config=OutputDataConfig(s3_output_path=self.place("model")),
             role=self.role_arn,
-            base_job_name="flights-train",
+            base_job_name=TRAINING_JOBS,
             sagemaker_session=self.session,
         ).with_metric_definitions(
             [
@@ -176,7 +182,7 @@ class Builder:
             InputData(channel_name=name, data_source=outputs[name].S3Output.S3Uri)
             for name in ("train", "validation", "features")
         ]
-        return TrainingStep(name="Train", step_args=trainer.train(input_data_config=channels))
+        return TrainingStep(name="Train", step_args=trainer.train(input_data_config=channels), cache_config=self.cache)
 
     def evaluate(self, preprocess: ProcessingStep, train: TrainingStep, report: PropertyFile) -> ProcessingStep:
         """Measure the model on months that neither training nor early stopping has seen."""
@@ -192,9 +198,10 @@ class Builder:
                 outputs=[self.produced("evaluation")],
             ),
             property_files=[report],
+            cache_config=self.cache,
         )
 
-    def register(self, train: TrainingStep) -> ModelStep:
+    def register(self, train: TrainingStep, evaluate: ProcessingStep) -> ModelStep:
         """A new version in the model package group, with the evaluation as its metrics."""
         model = ModelBuilder(
             s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
@@ -202,11 +209,14 @@ class Builder:
             role_arn=self.role_arn,
             sagemaker_session=self.session,
         )
-        evaluation = MetricsSource(s3_uri=self.place("evaluation", "evaluation.json"), content_type="application/json")
+        # Where the evaluation's job put it: a cached one did so in an earlier execution's folder.
+        folder = evaluate.properties.ProcessingOutputConfig.Outputs["evaluation"].S3Output.S3Uri
+        report = Join(on="/", values=[folder, "evaluation.json"])
+        evaluation = MetricsSource(s3_uri=report, content_type="application/json")
         return ModelStep(
             name="RegisterModel",
             step_args=model.register(
-                model_package_group_name=PACKAGE_GROUP,
+                model_package_group_name=self.package_group,
                 content_types=["text/csv"],
                 response_types=["text/csv"],
                 inference_instances=["ml.m5.large"],
@@ -235,8 +245,9 @@ class Builder:
         train = self.train(preprocess)
         evaluate = self.evaluate(preprocess, train, report)
         return Pipeline(
-            name=PIPELINE,
+            name=self.name,
             parameters=self.parameters.all(),
-            steps=[preprocess, train, evaluate, self.gate(evaluate, report, self.register(train))],
+            steps=[preprocess, train, evaluate, self.gate(evaluate, report, self.register(train, evaluate))],
             sagemaker_session=self.session,
+            **self.options,
         )

@@ -81,7 +81,11 @@ def test_scenarios_are_the_twelve_in_their_true_state(capsys: pytest.CaptureFixt
     assert [scenario["name"] for scenario in listed][:12] == [name for name, _ in SYSTEMS]
     there = {scenario["name"]: scenario["profiles"] for scenario in listed if scenario["there"]}
     assert there["sagemaker_training"] == ["embedded", "aws"]
-    assert "not there yet" in printed(capsys, "scenarios")
+    (training,) = [scenario for scenario in listed if scenario["name"] == "sagemaker_training"]
+    assert list(training["parts"]) == ["cached", "tuning", "transform", "schedule", "selective"]
+    text = printed(capsys, "scenarios")
+    assert "not there yet" in text
+    assert "parts of sagemaker_training (--parts NAME,NAME or --all):\n  cached     the pipeline again" in text
 
 
 def test_profile_list_marks_the_active_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

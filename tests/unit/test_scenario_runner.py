@@ -53,6 +53,25 @@ def test_a_scenario_gets_its_arguments_and_its_report_is_printed(folder: Path) -
     assert "done\n  answer  42\n  where   good\n\nWhere to look\n  over there\n" in done.stdout
 
 
+def test_parts_are_told_from_the_scenarios_own_arguments(folder: Path) -> None:
+    with (folder / "scenario.yaml").open("a") as file:
+        file.write("parts: {one: the first, two: the second}\n")
+    source = GOOD.replace(
+        "{list(platform.arguments)}", "{list(platform.arguments)}, {list(platform.parts)}, {platform.story}"
+    )
+    (folder / "scenario.py").write_text(source)
+    for arguments, said in (
+        ((), "arguments [], [], True"),
+        (("--all", "x"), "arguments ['x'], ['one', 'two'], True"),
+        (("--parts", "two", "x", "--all"), "arguments ['x', '--all'], ['two'], False"),
+        (("x", "--parts", "two"), "arguments ['x', '--parts', 'two'], [], True"),
+    ):
+        assert run(folder, *arguments).stdout.startswith(f"{said} on embedded\n")
+    refused = run(folder, "--parts", "three")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("the scenario good has no part 'three'\nits parts: one, two\n")
+
+
 def test_a_check_that_does_not_hold_is_exit_code_1(folder: Path) -> None:
     (folder / "neighbour.py").write_text("ANSWER = 41\n")
     done = run(folder)

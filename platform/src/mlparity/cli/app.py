@@ -138,15 +138,21 @@ def run(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A name that `mlparity scenarios` lists.")],
     profile: ProfileName = None,
     data_dir: DataDir = None,
+    parts: Annotated[str, typer.Option("--parts", metavar="NAME,NAME", help="Only these parts of it.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Its story and every part.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what it would create, and end. Works offline.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to the plan of a cloud profile.")] = False,
 ) -> None:
     """Run a reference system.
 
-    What follows its name (or --) goes to the scenario. A local profile is brought up first.
+    What follows its name (or --) goes to the scenario. A local profile is brought up first; for a cloud profile the
+    plan is printed, and nothing is created until it is agreed to.
     """
     from mlparity.cli.choice import Choice
-    from mlparity.cli.run import run_scenario
+    from mlparity.cli.run import Wish, run_scenario
 
-    raise typer.Exit(run_scenario(Choice(profile, data_dir or context.obj), scenario, context.args))
+    wish = Wish(scenario, tuple(context.args), parts, everything=everything, plan_only=plan, agreed=yes)
+    raise typer.Exit(run_scenario(Choice(profile, data_dir or context.obj), wish))
 
 
 @app.command()

@@ -20,6 +20,7 @@ def list_scenarios(*, as_json: bool) -> None:
                     "system": scenario.system,
                     "profiles": scenario.profiles,
                     "summary": scenario.summary,
+                    "parts": scenario.parts,
                 }
                 for scenario in known
             ]
@@ -31,3 +32,9 @@ def list_scenarios(*, as_json: bool) -> None:
     ]
     output.table(("scenario", "profiles", "system"), rows)
     output.line(f"there: {sum(scenario.there for scenario in known)} of {len(known)}")
+    for scenario in known:
+        if scenario.parts:
+            output.line(f"parts of {scenario.name} (--parts NAME,NAME or --all):")
+            width = max(map(len, scenario.parts))
+            for name, text in scenario.parts.items():
+                output.line(f"  {name.ljust(width)}  {text}")

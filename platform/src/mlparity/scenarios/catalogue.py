@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,22 @@ class Scenario:
     summary: str
     profiles: tuple[str, ...]
     folder: Path | None
+    parts: Mapping[str, str] = field(default_factory=dict)  # what it can do beside its story: name -> one line
 
     @property
     def there(self) -> bool:
         """Whether it can be run."""
         return self.folder is not None
+
+    def chosen_parts(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The parts ``names`` in the scenario's own order, each once. Raises ``NotFoundError`` for one it has not."""
+        unknown = [name for name in names if name not in self.parts]
+        if unknown:
+            there = f"its parts: {', '.join(self.parts)}" if self.parts else "it has no parts"
+            raise NotFoundError(
+                f"the scenario {self.name} has no part {unknown[0]!r}", there, f"mlparity run {self.name} --all"
+            )
+        return tuple(name for name in self.parts if name in names)
 
 
 def scenarios(folder: Path) -> list[Scenario]:
@@ -74,11 +86,12 @@ def _scenario(folder: Path, system: str) -> Scenario:
             summary=str(document["summary"]),
             profiles=tuple(str(profile) for profile in document["profiles"]),
             folder=folder,
+            parts={str(name): str(text) for name, text in (document.get("parts") or {}).items()},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path}: {error} is missing or wrong", "a scenario has title, summary, profiles"
-        ) from (error)
+            f"{path}: {error} is missing or wrong", "a scenario has title, summary, profiles; parts: name and text"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from mlparity.errors import ConfigurationError, ScenarioError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of a scenario is to run: its story, some of its parts, or both."""
+
+    names: tuple[str, ...] = ()
+    story: bool = True
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,15 @@ class Platform:
     folder: Path  # scenarios/<name>: where the scenario's own files are
     workdir: Path  # exists, belongs to this scenario, and is kept between runs
     arguments: Sequence[str] = ()  # what the person wrote after the scenario's name
+    parts: Sequence[str] = ()  # the parts that were asked for beside, or instead of, the story
+    story: bool = True  # whether the scenario's own story is to be told; False where only parts were asked for
     output: TextIO = sys.stdout
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], folder: Path, arguments: Sequence[str] = ()) -> Platform:
+    def from_environment(
+        cls, environment: Mapping[str, str], folder: Path, arguments: Sequence[str] = (), parts: Parts | None = None
+    ) -> Platform:
         """Read the MLPARITY_* variables that ``mlparity run`` and ``mlparity env`` set.
 
         Raises ``ConfigurationError`` where one is missing.
@@ -47,6 +60,8 @@ class Platform:
             folder=folder,
             workdir=workdir,
             arguments=tuple(arguments),
+            parts=parts.names if parts else (),
+            story=parts.story if parts else True,
         )
 
     def say(self, text: str) -> None:
@@ -62,11 +77,13 @@ class Platform:
             )
 
     def client(self, service: str) -> Any:
-        """A boto3 client of ``service`` ("s3", "sagemaker", "events") for the profile's endpoint and region."""
-        import boto3
+        """The boto3 client of ``service`` ("s3", "sagemaker", "events") for the profile's endpoint and region."""
+        if service not in self._clients:  # making one takes up to half a second
+            import boto3
 
-        session: Any = boto3.Session(region_name=self.region)
-        return session.client(service)
+            session: Any = boto3.Session(region_name=self.region)
+            self._clients[service] = session.client(service)
+        return self._clients[service]
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -1,4 +1,7 @@
-"""Runs one scenario in a process of its own: ``python -m mlparity.scenarios.runner FOLDER [ARGUMENT ...]``.
+"""Runs one scenario in a process of its own.
+
+``python -m mlparity.scenarios.runner FOLDER [--parts NAME,NAME | --all] [ARGUMENT ...]``: with ``--parts`` those parts
+alone, with ``--all`` the story and every part; the arguments are the scenario's own.
 
 Exit code 0 where every check held; 1 with what, why and hint where one did not.
 """
@@ -12,7 +15,8 @@ import traceback
 from pathlib import Path
 
 from mlparity.errors import MlparityError, ScenarioError
-from mlparity.scenarios.platform import Platform
+from mlparity.scenarios.catalogue import find_scenario
+from mlparity.scenarios.platform import Parts, Platform
 from mlparity.scenarios.report import Report
 
 
@@ -20,7 +24,8 @@ def run(folder: Path, arguments: list[str]) -> int:
     """Import ``scenarios.<name>.scenario``, run it, and print its report."""
     sys.path.insert(0, str(folder.parent.parent))
     try:
-        platform = Platform.from_environment(os.environ, folder, arguments)
+        parts, rest = _parts(folder, arguments)
+        platform = Platform.from_environment(os.environ, folder, rest, parts)
         try:
             module = importlib.import_module(f"scenarios.{folder.name}.scenario")
             report = module.run(platform)
@@ -44,6 +49,16 @@ def run(folder: Path, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _parts(folder: Path, arguments: list[str]) -> tuple[Parts, list[str]]:
+    """What is to run, and the scenario's own arguments. Raises ``NotFoundError`` for a part that it has not."""
+    if arguments[:1] == ["--all"]:
+        return Parts(tuple(find_scenario(folder.parent, folder.name).parts)), arguments[1:]
+    if arguments[:1] == ["--parts"]:
+        names = "".join(arguments[1:2]).split(",")
+        return Parts(find_scenario(folder.parent, folder.name).chosen_parts(names), story=False), arguments[2:]
+    return Parts(), arguments
 
 
 if __name__ == "__main__":
