@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import pickle
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ import pytest
 import xgboost
 from sklearn.linear_model import LinearRegression
 
-from mlparity.serving.app import ServingApp
 from mlparity.serving.exchange import RefusedError
+from mlparity.serving.http_server import ModelServer
 from mlparity.serving.loading import ModelFolder, load
+from mlparity.serving.pace import Pace
 from mlparity.serving.sagemaker import SageMakerContract
 
 ROWS = np.array([[1.0, 2.0], [3.0, -4.0], [0.5, 1e-3]])
@@ -29,24 +32,29 @@ TARGET = np.array([1.0, 2.0, 3.5])
 
 
 class Server:
-    """A loaded folder behind its contract, without a socket."""
+    """A loaded folder behind its contract, at a socket for the time of a request."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.model = load(ModelFolder(folder, environment))
-        self.app = ServingApp(SageMakerContract().routes(self.model), workers=2)
+        self.pace = Pace(library=self.model.library)
 
     def ask(self, body: bytes | str, content_type: str = "", accept: str = "*/*") -> httpx.Response:
         headers = {"accept": accept} | ({"content-type": content_type} if content_type else {})
         return self.request("POST", "/invocations", content=body, headers=headers)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        import anyio
+        async def send(place: str) -> httpx.Response:
+            server = ModelServer(SageMakerContract().routes(self.model), 2, self.pace)
+            listener = await asyncio.get_running_loop().create_unix_server(server.connection, place)
+            transport = httpx.AsyncHTTPTransport(uds=place)
+            async with httpx.AsyncClient(transport=transport, base_url="http://m") as client:
+                answer = await client.request(method, path, **options)
+            listener.close()
+            await server.close()
+            return answer
 
-        async def send() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://m") as client:
-                return await client.request(method, path, **options)
-
-        return anyio.run(send)
+        with tempfile.TemporaryDirectory() as folder:
+            return asyncio.run(send(f"{folder}/s"))
 
 
 def served(folder: Path, **environment: str) -> Server:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlparity.serving import exchange
 from mlparity.serving.exchange import bad_request, unsupported_media_type
+from mlparity.serving.json_codec import loads
 
 Table = Any  # a 2-D numpy array, a scipy CSR matrix, or a pandas DataFrame where columns have names
 
@@ -70,11 +70,11 @@ def _column(texts: Sequence[str]) -> Any:
 
 
 def _json(body: bytes, columns: Sequence[str]) -> Table:
-    return _json_table(json.loads(body), columns)
+    return _json_table(loads(body), columns)
 
 
 def _json_lines(body: bytes, columns: Sequence[str]) -> Table:
-    rows = [_json_row(json.loads(line)) for line in body.splitlines() if line.strip()]
+    rows = [_json_row(loads(line)) for line in body.splitlines() if line.strip()]
     return _json_table(rows, columns)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-import orjson
-
 from mlparity.serving import exchange
 from mlparity.serving.exchange import Reply, not_acceptable
+from mlparity.serving.json_codec import dumps
 
 
 class JsonForm(Enum):
@@ -59,17 +58,17 @@ def _csv(predictions: Any, form: JsonForm) -> bytes:  # noqa: ARG001 - CSV has o
 def _json(predictions: Any, form: JsonForm) -> bytes:
     values = rows(predictions)
     if form is JsonForm.SCORES:
-        return _dump({"predictions": [{"score": value} for value in values]})
+        return dumps({"predictions": [{"score": value} for value in values]})
     if form is JsonForm.MLFLOW:
-        return _dump({"predictions": values})
-    return _dump(values)
+        return dumps({"predictions": values})
+    return dumps(values)
 
 
 def _json_lines(predictions: Any, form: JsonForm) -> bytes:
     values = rows(predictions)
     if form is JsonForm.SCORES:
         values = [{"score": value} for value in values]
-    return b"".join(_dump(value) + b"\n" for value in values)
+    return b"".join(dumps(value) + b"\n" for value in values)
 
 
 def _npy(predictions: Any, form: JsonForm) -> bytes:  # noqa: ARG001 - NPY has one form
@@ -78,10 +77,6 @@ def _npy(predictions: Any, form: JsonForm) -> bytes:  # noqa: ARG001 - NPY has o
     stream = io.BytesIO()
     np.save(stream, np.asarray(predictions))
     return stream.getvalue()
-
-
-def _dump(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
 
 
 _ENCODERS: Mapping[str, Callable[[Any, JsonForm], bytes]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 CSV = "text/csv"
@@ -10,6 +11,7 @@ JSON_LINES = "application/jsonlines"
 LIBSVM = "text/libsvm"
 NPY = "application/x-npy"
 ANY = "*/*"
+TEXT = "text/plain; charset=utf-8"
 # Other names of the same formats.
 _ALIASES = {
     "text/x-libsvm": LIBSVM,
@@ -30,20 +32,22 @@ class Payload:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the client gets."""
+    """What the client gets. ``parts``: a streamed answer, whose parts come as the model makes them."""
 
     body: bytes
     content_type: str = JSON
     status: int = 200
+    parts: Iterator[bytes] | None = None
 
 
 class RefusedError(Exception):
     """The model server's answer to a request it cannot serve: an HTTP status and a sentence."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, content_type: str = TEXT) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.content_type = content_type
 
 
 def bad_request(message: str) -> RefusedError:

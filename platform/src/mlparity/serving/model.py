@@ -15,6 +15,11 @@ class Servable(Protocol):
     """A model that answers requests. Any thread."""
 
     @property
+    def library(self) -> bool:
+        """Whether only a known library's code runs: nothing that may wait for something else."""
+        ...
+
+    @property
     def execution_parameters(self) -> Mapping[str, Any] | None:
         """What SageMaker's ``/execution-parameters`` answers; None where the container does not offer it."""
         ...
@@ -58,6 +63,7 @@ class LibraryModel:
     predictor: Predictor
     formats: Formats
     execution_parameters: Mapping[str, Any] | None = None
+    library: bool = True
 
     def invoke(self, payload: Payload) -> Reply:
         """Decode, predict, encode."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import orjson
-
 from mlparity.serving.contract import HttpRequest, Route
 from mlparity.serving.exchange import Payload, Reply, accepted, media_type
+from mlparity.serving.json_codec import dumps
 from mlparity.serving.model import Servable
 
 
@@ -31,5 +30,5 @@ class SageMakerContract:
         routes: dict[tuple[str, str], Route] = {("GET", "/ping"): ping, ("POST", "/invocations"): invocations}
         parameters = model.execution_parameters
         if parameters is not None:
-            routes["GET", "/execution-parameters"] = lambda _request: Reply(orjson.dumps(parameters))
+            routes["GET", "/execution-parameters"] = lambda _request: Reply(dumps(parameters))
         return routes

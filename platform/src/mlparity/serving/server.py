@@ -7,21 +7,27 @@ SM_MODEL_DIR (/opt/ml/model). A model that does not load ends the program with c
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import logging
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mlparity.serving.app import ServingApp
 from mlparity.serving.contract import Contract
 from mlparity.serving.exchange import RefusedError
+from mlparity.serving.http_server import ModelServer
 from mlparity.serving.loading import ModelFolder, load
+from mlparity.serving.pace import Pace
 from mlparity.serving.sagemaker import SageMakerContract
 
 _LOG = logging.getLogger("mlparity.serving")
 CONTRACTS: Mapping[str, type[Contract]] = {"sagemaker": SageMakerContract}
 _PORT = "8080"
+_BACKLOG = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,15 +44,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _LOG.error("the model cannot be loaded: %s", error.message)
         sys.exit(1)
     workers = int(environment.get("SAGEMAKER_MODEL_SERVER_WORKERS") or os.cpu_count() or 1)
-    _serve(ServingApp(CONTRACTS[options.contract]().routes(model), workers), options)
+    server = ModelServer(CONTRACTS[options.contract]().routes(model), workers, Pace(library=model.library))
+    gc.collect()
+    gc.freeze()  # what was loaded stays: later collections need not look at it
+    _run(serve(server, options))
 
 
-def _serve(app: ServingApp, options: argparse.Namespace) -> None:
-    import uvicorn
+async def serve(server: ModelServer, options: argparse.Namespace) -> None:
+    """Listen and answer until SIGTERM or SIGINT; then answer what is under way."""
+    loop = asyncio.get_running_loop()
+    if options.socket:
+        listener = await loop.create_unix_server(server.connection, options.socket, backlog=_BACKLOG)
+    else:
+        listener = await loop.create_server(server.connection, "127.0.0.1", options.port, backlog=_BACKLOG)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await ended.wait()
+    listener.close()
+    await server.close()
 
-    where = {"uds": options.socket} if options.socket else {"host": "127.0.0.1", "port": options.port}
-    config = uvicorn.Config(app, **where, lifespan="off", access_log=False, log_config=None, timeout_keep_alive=75)
-    uvicorn.Server(config).run()
+
+def _run(program: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(program)
+    else:
+        uvloop.run(program)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

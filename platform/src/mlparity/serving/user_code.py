@@ -43,6 +43,7 @@ class CodeModel:
     content_type: str  # where the client names none
     accept: str
     execution_parameters: Mapping[str, Any] | None = None
+    library: bool = False
 
     def invoke(self, payload: Payload) -> Reply:
         """``transform_fn``, or ``input_fn``, ``predict_fn`` and ``output_fn``.
