@@ -45,7 +45,7 @@ class Bench:
         self._boot(automatic)
 
     def _boot(self, automatic: bool) -> None:
-        self.fleet = FakeFleet(automatic=automatic)
+        self.fleet = FakeFleet(automatic=automatic, drain=self.router.drain)
         repository = EndpointRepository(self.database, self.clock, self.ids)
         self.service = EndpointService(
             repository, self.fleet, self.router, self.clock, self._tripped, pace=Pace(threads=0)

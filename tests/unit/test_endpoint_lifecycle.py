@@ -120,17 +120,16 @@ def test_a_worker_that_dies_leaves_the_table_until_it_is_back(bench: Bench) -> N
     assert len(bench.router.tables[KEY].deployments[0].sockets) == 2
 
 
-def test_after_a_crash_nothing_is_answered_before_every_variant_is_back(bench: Bench) -> None:
+def test_after_a_crash_requests_wait_for_the_workers_and_the_split_is_the_same(bench: Bench) -> None:
     made = bench.create(revision("one", a=(1, 1), b=(3, 1)))
     bench.crash(automatic=False)
     bench.service.settle()
-    assert not bench.router.tables[KEY].in_service
-    bench.fleet.ready(made.variants[0].deployment)
-    bench.service.settle()
-    assert not bench.router.tables[KEY].in_service
-    bench.fleet.ready(made.variants[1].deployment)
-    bench.service.settle()
-    assert bench.shares() == [0.25, 0.75]
+    table = bench.router.tables[KEY]
+    assert table.in_service
+    assert [(one.weight, tuple(one.sockets)) for one in table.deployments] == [(0.25, ()), (0.75, ())]
+    assert [one.deployment for one in table.deployments] == [one.deployment for one in made.variants]
+    bench.fleet.ready_all()  # the fleet's own threads tell the router: nobody settles
+    assert all(one.sockets for one in bench.router.tables[KEY].deployments)
 
 
 def test_what_cannot_be_started_again_is_tried_again_while_the_rest_serves(bench: Bench) -> None:

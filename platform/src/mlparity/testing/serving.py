@@ -13,10 +13,16 @@ from mlparity.serving.routing.table import EndpointTable
 
 
 class FakeFleet:
-    """A ``Fleet`` whose workers answer when the test says so: at once with ``automatic``, else after ``ready``."""
+    """A ``Fleet`` whose workers answer when the test says so: at once with ``automatic``, else after ``ready``.
 
-    def __init__(self, *, automatic: bool = True) -> None:
+    ``drain`` is the router's: called for workers that go, after the listeners have heard that they do.
+    """
+
+    def __init__(
+        self, *, automatic: bool = True, drain: Callable[[Sequence[str], float], bool] = lambda _sockets, _seconds: True
+    ) -> None:
         self.automatic = automatic
+        self._drain = drain
         self.failing: dict[str, str] = {}  # model_uri of a variant's first container -> why it fails
         self.log: list[tuple[str, str]] = []  # ("start" | "scale" | "stop", deployment)
         self.deployments: dict[str, Deployment] = {}
@@ -36,16 +42,23 @@ class FakeFleet:
         """Fewer at once; more at once where ``automatic``."""
         self.log.append(("scale", deployment_id))
         known = self.deployments[deployment_id]
+        leaving = known.sockets[workers:]
         self._set(replace(known, wanted=workers, sockets=known.sockets[:workers]))
+        if leaving:
+            self._drain(leaving, 1.0)
         if self.automatic:
             self.ready(deployment_id)
 
     def stop(self, deployment_id: str) -> None:
-        """Gone at once."""
-        self.log.append(("stop", deployment_id))
+        """Gone at once, after its workers were drained."""
         known = self.deployments.get(deployment_id)
-        if known is not None:
-            self._set(replace(known, phase=DeploymentPhase.STOPPED, sockets=()))
+        if known is None or known.phase is DeploymentPhase.STOPPED:
+            return
+        self.log.append(("stop", deployment_id))
+        self._set(replace(known, sockets=()))
+        if known.sockets:
+            self._drain(known.sockets, 1.0)
+        self._set(replace(known, phase=DeploymentPhase.STOPPED, sockets=()))
 
     def get(self, deployment_id: str) -> Deployment | None:
         """As it is."""

@@ -90,15 +90,17 @@ def _forward(record: EndpointRecord, rollout: RolloutRecord, view: View) -> Endp
     if failure is not None:
         return _turn(record, rollout, view.now, f"the new fleet did not get ready: {failure}")
     whole = all(view.is_whole(one, one.workers(rollout.green_capacity)) for one in rollout.green.members)
-    if rollout.stage is RolloutStage.PROVISIONING:
-        return replace(record, rollout=_shift(rollout, rollout.step, view.now)) if whole else None
+    if rollout.stage is RolloutStage.PROVISIONING and whole:
+        return replace(record, rollout=_shift(rollout, rollout.step, view.now))
     return _baked(record, rollout, view, whole=whole)
 
 
 def _baked(record: EndpointRecord, rollout: RolloutRecord, view: View, *, whole: bool) -> EndpointRecord | None:
-    """After a bake or a wait, where that is over."""
+    """After a bake or a wait, or too long a start of a batch, where that is over."""
     if rollout.due_at is None or view.now < rollout.due_at:
         return None
+    if rollout.stage is RolloutStage.PROVISIONING:
+        return _turn(record, rollout, view.now, "the workers of the next batch did not get ready in time")
     if whole:
         return _next(record, rollout, view.now)
     given_up = patience(rollout)
@@ -129,6 +131,7 @@ def _next(record: EndpointRecord, rollout: RolloutRecord, now: datetime) -> Endp
             now,
             "the next batch",
             step=following,
+            due_at=now + timedelta(seconds=rollout.green.startup_seconds),
             blue_capacity=1 - rollout.share,
             green_capacity=rollout.shares[following],
         )

@@ -23,7 +23,7 @@ from mlparity.serving.endpoints.dispatch import Dispatcher
 from mlparity.serving.endpoints.endpoints import Endpoint, EndpointFilter, EndpointPhase, Rollout
 from mlparity.serving.endpoints.errors import EndpointBusyError, EndpointFailedError, UnknownVariantError
 from mlparity.serving.endpoints.plans import Revision, RolloutPolicy
-from mlparity.serving.endpoints.record import SERVING, EndpointRecord, Member, Side
+from mlparity.serving.endpoints.record import EndpointRecord, Member, Side
 from mlparity.serving.endpoints.repository import EndpointRepository, StaleRecordError
 from mlparity.serving.endpoints.view import View
 from mlparity.serving.endpoints.world import World
@@ -38,10 +38,9 @@ Alarms = Callable[[Sequence[str]], Sequence[str]]  # of these names, those that 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the service looks, how long it waits, and with how many threads it works."""
+    """How often the service looks, and with how many threads it works."""
 
     alarm_seconds: float = 5.0  # between looks at the alarms while they count
-    drain_seconds: float = 60.0  # for the requests of workers that are to end
     threads: int = 4  # 0: nothing happens before ``settle``, for tests
 
 
@@ -65,9 +64,10 @@ class EndpointService:
         self._alarms = alarms
         self._pace = pace or Pace()
         self._wake = wake
-        self._world = World(fleet, router, self._pace.drain_seconds)
+        self._world = World(fleet, router)
         self._listeners: list[Listener] = []
         self._witnesses: list[Listener] = []
+        self._closed = False
         self._wakes: dict[str, datetime] = {}
         self._dispatcher = Dispatcher(self._handle, self._pace.threads)
         fleet.listen(self._noticed)
@@ -161,8 +161,6 @@ class EndpointService:
     def recover(self) -> None:
         """See ``contract.Endpoints``."""
         for record in self.repository.all():
-            if record.phase in SERVING:
-                self._world.hold(record.key)
             self._dispatcher.mark(record.key)
 
     def republish(self) -> None:
@@ -173,6 +171,7 @@ class EndpointService:
 
     def close(self) -> None:
         """See ``contract.Endpoints``."""
+        self._closed = True
         self._dispatcher.close()
 
     def settle(self) -> None:
@@ -192,7 +191,19 @@ class EndpointService:
                 self._dispatcher.mark(key)
 
     def _noticed(self, deployment: Deployment) -> None:
-        self._dispatcher.mark(deployment.spec.endpoint)
+        """From a thread of the fleet. The router knows of workers that go before they are drained."""
+        key = deployment.spec.endpoint
+        if self._closed:
+            return
+        try:
+            self._world.republish(key, lambda: self._find(key), self._clock.now())
+        except Exception:  # noqa: BLE001 - it is tried again below
+            _LOG.exception("endpoint %s: the router could not be told of workers", key)
+        self._dispatcher.mark(key)
+
+    def _find(self, key: str) -> EndpointRecord | None:
+        api, _, name = key.partition("/")
+        return self.repository.find(api, name)
 
     def _handle(self, key: str) -> None:
         try:
@@ -205,8 +216,7 @@ class EndpointService:
 
     def _step(self, key: str) -> bool:
         """Take the endpoint one step on; whether there may be another."""
-        api, _, name = key.partition("/")
-        record = self.repository.find(api, name)
+        record = self._find(key)
         if record is None:
             self._wakes.pop(key, None)
             return False
@@ -224,15 +234,17 @@ class EndpointService:
 
     def _write(self, before: EndpointRecord, after: EndpointRecord) -> None:
         if after.phase is EndpointPhase.DELETED:
-            self._world.forget(before)
-            with self.repository.transaction():
-                self.repository.delete(before)
-                self._tell(before, after)
+            self._world.forget(before.key, lambda: self._delete(before, after))
             return
         with self.repository.transaction():
             saved = self.repository.save(after)
             if _is_news(before, after):
                 self._tell(before, saved)
+
+    def _delete(self, before: EndpointRecord, after: EndpointRecord) -> None:
+        with self.repository.transaction():
+            self.repository.delete(before)
+            self._tell(before, after)
 
     def _sleep(self, record: EndpointRecord, now: datetime) -> None:
         times = [at for at in lifecycle.wake_times(record) if at > now]

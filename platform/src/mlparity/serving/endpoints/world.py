@@ -3,49 +3,53 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 from mlparity.serving.endpoints.record import EndpointRecord
-from mlparity.serving.endpoints.tables import is_coming_back, table_of
+from mlparity.serving.endpoints.tables import table_of
 from mlparity.serving.endpoints.view import View
 from mlparity.serving.fleet.deployment import DeploymentPhase, DeploymentSpec, Fleet
 from mlparity.serving.routing.table import EndpointTable, Router
 
+_CHANGEABLE = {DeploymentPhase.STARTING, DeploymentPhase.READY}
+
 
 class World:
-    """The fleet and the router of all endpoints. One thread at a time an endpoint."""
+    """The fleet and the router of all endpoints.
 
-    def __init__(self, fleet: Fleet, router: Router, drain_seconds: float) -> None:
+    Tables are published by the service's threads and by those of the fleet: an endpoint's lock keeps the newest last.
+    It is never held while the fleet is asked for a change, as that may call back.
+    """
+
+    def __init__(self, fleet: Fleet, router: Router) -> None:
         self._fleet = fleet
         self._router = router
-        self._drain_seconds = drain_seconds
         self._lock = threading.Lock()
-        self._published: dict[str, EndpointTable] = {}
-        self._held: set[str] = set()
-        self._drained: set[str] = set()
-
-    def hold(self, key: str) -> None:
-        """Answer nothing for the endpoint before its workers are back."""
-        self._held.add(key)
-
-    def forget_tables(self) -> None:
-        """The router has forgotten every table."""
-        with self._lock:
-            self._published.clear()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._published: dict[str, tuple[int, EndpointTable]] = {}
 
     def realise(self, record: EndpointRecord, now: datetime) -> View:
-        """Start, scale, publish, drain and stop what ``record`` says; what there is then, as far as it is known."""
+        """Start, scale, publish and stop what ``record`` says; what there is then, as the published table knows it."""
         for member, workers in record.wanted():
             plan = replace(member.plan, instances=workers)
             self._run(DeploymentSpec(member.deployment, record.key, plan, record.log_group))
-        view = self.see(record, now)
-        if record.key in self._held and not is_coming_back(record, view):
-            self._held.discard(record.key)
-        self._publish(table_of(record, view, held=record.key in self._held))
-        for deployment in record.retiring:
-            self._end(deployment)
-        return self.see(record, now) if record.retiring else view
+        with self._exclusive(record.key):
+            view = self._publish(record, now)
+        for deployment in record.retiring:  # no table names them any more: the fleet drains and ends them
+            self._fleet.stop(deployment)
+        ending = {deployment: self._fleet.get(deployment) for deployment in record.retiring}
+        return replace(view, deployments={**view.deployments, **ending})
+
+    def republish(self, key: str, find: Callable[[], EndpointRecord | None], now: datetime) -> None:
+        """Tell the router of workers that came or went; ``find`` gives the newest record."""
+        with self._exclusive(key):
+            record = find()
+            if record is not None:
+                self._publish(record, now)
 
     def see(self, record: EndpointRecord, now: datetime) -> View:
         """What the fleet knows of everything that ``record`` names."""
@@ -54,35 +58,38 @@ class World:
             names |= {member.deployment for member in record.rollout.green.members}
         return View({name: self._fleet.get(name) for name in names}, now)
 
-    def forget(self, record: EndpointRecord) -> None:
-        """Nothing of the endpoint is left: the router need not know it any more."""
-        self._router.remove(record.key)
-        with self._lock:
-            self._published.pop(record.key, None)
-        self._held.discard(record.key)
+    def forget_tables(self) -> None:
+        """The router has forgotten every table."""
+        self._published.clear()
+
+    def forget(self, key: str, delete: Callable[[], None]) -> None:
+        """Nothing of the endpoint is left: the router need not know it any more, and ``delete`` deletes its record."""
+        with self._exclusive(key):
+            self._router.remove(key)
+            self._published.pop(key, None)
+            delete()
 
     def _run(self, spec: DeploymentSpec) -> None:
         seen = self._fleet.get(spec.id)
         if seen is None:
             self._fleet.start(spec)
-        elif seen.phase in {DeploymentPhase.STARTING, DeploymentPhase.READY} and seen.wanted != spec.variant.instances:
+        elif seen.phase in _CHANGEABLE and seen.wanted != spec.variant.instances:
             self._fleet.scale(spec.id, spec.variant.instances)
 
-    def _publish(self, table: EndpointTable) -> None:
-        with self._lock:
-            known = self._published.get(table.endpoint) == table
-        if known:
-            return
-        self._router.publish(table)
-        with self._lock:
-            self._published[table.endpoint] = table
+    def _publish(self, record: EndpointRecord, now: datetime) -> View:
+        """Under the endpoint's lock."""
+        view = self.see(record, now)
+        table = table_of(record, view)
+        version, known = self._published.get(record.key, (-1, None))
+        if version <= record.version and table != known:
+            self._router.publish(table)
+        if version <= record.version:
+            self._published[record.key] = (record.version, table)
+        return view
 
-    def _end(self, deployment: str) -> None:
-        """Let the requests end that the workers have, then stop them. No table names them any more."""
-        seen = self._fleet.get(deployment)
-        if seen is None or deployment in self._drained:
-            return
-        if seen.sockets:
-            self._router.drain(seen.sockets, self._drain_seconds)
-        self._fleet.stop(deployment)
-        self._drained.add(deployment)
+    @contextmanager
+    def _exclusive(self, key: str) -> Iterator[None]:
+        with self._lock:
+            lock = self._locks[key]
+        with lock:
+            yield
