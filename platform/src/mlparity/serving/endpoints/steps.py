@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from mlparity.serving.endpoints.plans import Capacity, RolloutPolicy, Strategy
 
 _DIGITS = 9
+_EXACT = 1e-6  # three thirds are one
 _SMALLEST = 0.01  # a step of nothing would never end
 
 
@@ -14,7 +17,7 @@ def forward(policy: RolloutPolicy, instances: int) -> tuple[float, ...]:
         return (1.0,)
     part = fraction(policy.step, instances)
     if policy.strategy is Strategy.CANARY:
-        return (part, 1.0) if part < 1 else (1.0,)
+        return (round(part, _DIGITS), 1.0) if part < 1 else (1.0,)
     return tuple(_series(part))
 
 
@@ -30,11 +33,10 @@ def backward(share: float, policy: RolloutPolicy, instances: int) -> tuple[float
 def fraction(capacity: Capacity, instances: int) -> float:
     """A part of a fleet as 0-1."""
     part = capacity.value / 100 if capacity.percent else capacity.value / max(1, instances)
-    return round(min(1.0, max(_SMALLEST, part)), _DIGITS)
+    return min(1.0, max(_SMALLEST, part))
 
 
 def _series(part: float) -> list[float]:
-    shares: list[float] = []
-    while not shares or shares[-1] < 1:
-        shares.append(min(1.0, round(part * (len(shares) + 1), _DIGITS)))
-    return shares
+    """One part, two parts, and so on until it is all."""
+    count = math.ceil(1 / part - _EXACT)
+    return [*(round(part * number, _DIGITS) for number in range(1, count)), 1.0]
