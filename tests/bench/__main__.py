@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import platformdirs
 from bench_measure import Options, Result
 from bench_peers import isolated_environment
 from bench_report import document, machine, show
@@ -21,11 +25,15 @@ from bench_report import document, machine, show
 BENCHES = {
     "help": "wall time of `mlparity --help`",
     "start": "`mlparity up` from a cold stop: all AWS APIs, and MLflow",
-    "memory": "memory of the idle stack",
+    "memory": "memory of the stack, idle and after a hundred steps",
     "describe": "DescribeTrainingJob, p50 and p99",
-    "objects": "S3 put and get of 1 KiB, 1 MiB and 64 MiB",
+    "objects": "S3 put and get of 1 KiB, 1 MiB and 64 MiB, and a page of keys; one client and eight",
+    "large_object": "an object of 5 GB: memory of the stack, and speed",
+    "listing": "10,000 runs and 10,000 jobs: first and last page, start of the stack",
     "noop_steps": "overhead of a pipeline step that does nothing",
+    "fan_out": "a pipeline of a hundred steps, all but two of them side by side",
     "five_steps": "a five-step scikit-learn pipeline",
+    "cached": "the same five steps again, from the cache",
 }
 
 
@@ -34,6 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/bench", description="Measure mlparity beside its peers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all of them by default")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each, instead of its own number")
+    parser.add_argument("--limit", type=int, default=900, metavar="SECONDS", help="give one up after that (900)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there")
     parser.add_argument("--list", action="store_true", help="list the names")
     arguments = parser.parse_args()
@@ -45,10 +54,13 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHES)}")
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGALRM, _give_up)
+    cache = platformdirs.user_cache_path("mlparity") / "bench"
+    made = partial(Options, rounds=arguments.rounds, say=_say, cache=cache, person=dict(os.environ))
     started, before = datetime.now(UTC), machine()
     results: list[Result] = []
     try:
-        failed = _measure(arguments.names or list(BENCHES), arguments.rounds, results)
+        failed = _measure(arguments.names or list(BENCHES), made, arguments.limit, results)
     finally:  # told to stop half-way: what was measured is worth having
         if results:
             show(results, before)
@@ -58,7 +70,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _measure(names: list[str], rounds: int | None, results: list[Result]) -> bool:
+def _measure(names: list[str], made: Callable[[Path], Options], limit: int, results: list[Result]) -> bool:
     """Add to ``results``; whether any benchmark could not be run."""
     failed = False
     for name in names:
@@ -66,17 +78,24 @@ def _measure(names: list[str], rounds: int | None, results: list[Result]) -> boo
             isolated_environment(Path(folder))
             _say(f"{name}: {BENCHES[name]}")
             begun = time.monotonic()
+            signal.alarm(limit)
             try:
-                results += importlib.import_module(f"bench_{name}").run(Options(Path(folder), rounds, _say))
+                results += importlib.import_module(f"bench_{name}").run(made(Path(folder)))
             except Exception as error:  # noqa: BLE001 - the others are still worth measuring
                 failed = True
                 _say(f"  could not be measured: {type(error).__name__}: {error}")
+            finally:
+                signal.alarm(0)
             _say(f"  took {time.monotonic() - begun:.0f} s")
     return failed
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError("it took too long (--limit)")
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

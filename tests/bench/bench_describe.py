@@ -19,7 +19,7 @@ from mlparity.testing.stack import running_stack
 
 _ROUNDS = 10
 _CALLS = 60  # a round
-_JOB = "bench-describe"
+JOB = "bench-describe"
 _PEER = "moto_server"
 
 
@@ -28,31 +28,37 @@ def run(options: Options) -> list[Result]:
     with running_stack(options.folder / "stack", mlflow=False) as stack, moto_server(options.folder) as moto:
         urls = {OURS: stack.aws_url, _PEER: moto.url}
         for url in urls.values():
-            _create(url)
+            create_job(url)
         boto = _sampled(options, {name: _boto_call(url) for name, url in urls.items()})
         raw = _sampled(options, {name: _raw_call(url) for name, url in urls.items()})
     return [*_results("boto3", boto), *_results("raw, keep-alive", raw)]
 
 
-def _create(url: str) -> None:
+def create_job(url: str) -> None:
+    """Create the job and wait until it has ended."""
     client = sagemaker_client(url)
-    client.create_training_job(
-        TrainingJobName=_JOB,
-        AlgorithmSpecification={
+    client.create_training_job(**training_request(JOB))
+    wait_until(
+        lambda: ended(client.describe_training_job(TrainingJobName=JOB)["TrainingJobStatus"]), 60, "the job's end"
+    )
+
+
+def training_request(name: str) -> dict[str, Any]:
+    """CreateTrainingJob of a job that prints a metric."""
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {
             "TrainingImage": SKLEARN_IMAGE,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python3", "-c", "print('loss=0.5')"],
             "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
         },
-        RoleArn=ROLE_ARN,
-        HyperParameters={"trees": "20", "depth": "12"},
-        OutputDataConfig={"S3OutputPath": "s3://sagemaker-us-east-1-123456789012/bench"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-        StoppingCondition={"MaxRuntimeInSeconds": 600},
-    )
-    wait_until(
-        lambda: ended(client.describe_training_job(TrainingJobName=_JOB)["TrainingJobStatus"]), 60, "the job's end"
-    )
+        "RoleArn": ROLE_ARN,
+        "HyperParameters": {"trees": "20", "depth": "12"},
+        "OutputDataConfig": {"S3OutputPath": "s3://sagemaker-us-east-1-123456789012/bench"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
 
 
 def _sampled(options: Options, calls: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
@@ -67,7 +73,7 @@ def _boto_call(url: str) -> Callable[[], None]:
     client = sagemaker_client(url)
 
     def call() -> None:
-        client.describe_training_job(TrainingJobName=_JOB)
+        client.describe_training_job(TrainingJobName=JOB)
 
     return call
 
@@ -75,7 +81,7 @@ def _boto_call(url: str) -> Callable[[], None]:
 def _raw_call(url: str) -> Callable[[], None]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
-    body = json.dumps({"TrainingJobName": _JOB}).encode()
+    body = json.dumps({"TrainingJobName": JOB}).encode()
     headers = {"X-Amz-Target": "SageMaker.DescribeTrainingJob", "Content-Type": "application/x-amz-json-1.1"}
     credentials: Any = boto3.Session(aws_access_key_id="mlparity", aws_secret_access_key="mlparity-local-only")
     signer = SigV4Auth(credentials.get_credentials(), "sagemaker", "us-east-1")
@@ -86,7 +92,7 @@ def _raw_call(url: str) -> Callable[[], None]:
         connection.request("POST", "/", body, dict(request.headers.items()))
         response = connection.getresponse()
         answer = json.loads(response.read())
-        if response.status != http.client.OK or answer["TrainingJobName"] != _JOB:
+        if response.status != http.client.OK or answer["TrainingJobName"] != JOB:
             raise RuntimeError(f"DescribeTrainingJob: {response.status} {answer}")
 
     return call

@@ -18,13 +18,15 @@ from kfp import dsl, local
 from kfp.dsl import Dataset, Input, Model, Output
 
 PEER = "kfp.local"
+CACHED_PEER = "kfp.local, its cache on"
 _IMAGE = "python:3.11"  # only a name: the steps run in this environment
 
 
-def ready(folder: Path) -> None:
+def ready(folder: Path, *, cached: bool = False) -> None:
     """Have steps run as subprocesses of this environment, with these modules on their path."""
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"), raise_on_error=True)
+    runner = local.SubprocessRunner(use_venv=False)
+    local.init(runner, pipeline_root=str(folder / "kfp"), raise_on_error=True, enable_caching=cached)
 
 
 @dsl.component(base_image=_IMAGE, install_kfp_package=False)
@@ -90,6 +92,28 @@ def chain(length: int) -> Callable[[], Any]:
             before = step
 
     run: Callable[[], Any] = noop
+    return run
+
+
+def fan(length: int) -> Callable[[], Any]:
+    """A pipeline of ``length`` steps that do nothing: one, then all but one, then one."""
+
+    @dsl.pipeline(name="bench-fan-out")
+    def noop() -> None:
+        first = kfp_nothing()
+        middle = [kfp_nothing().after(first) for _ in range(length - 2)]
+        kfp_nothing().after(*middle)
+
+    run: Callable[[], Any] = noop
+    return run
+
+
+def five_steps_cached(source: Path, threshold: float, registry: Path) -> Callable[[], None]:
+    """The five steps as ``ready`` has set the cache."""
+
+    def run() -> None:
+        quietly(lambda: kfp_five_steps(source=str(source), threshold=threshold, registry=str(registry)))
+
     return run
 
 

@@ -58,9 +58,11 @@ class Result:
 class Options:
     """What the command line says. ``rounds`` is None for each benchmark's own number."""
 
-    folder: Path  # temporary; everything that is written goes there
+    folder: Path  # temporary; everything that is measured is written there
     rounds: int | None
     say: Callable[[str], None]
+    cache: Path  # kept: peers that have to be fetched
+    person: Mapping[str, str]  # the environment before it was emptied, for the programs that fetch
 
     def rounds_or(self, usual: int) -> int:
         """How many rounds to measure."""

@@ -1,4 +1,4 @@
-"""What the idle stack holds in memory, part by part.
+"""What the idle stack holds in memory, part by part, and what it holds after a pipeline of a hundred steps.
 
 PSS: a page that several processes share counts to each by its share, so the sum is what the machine has less of.
 RSS counts it to each of them in full.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psutil
+from bench_fan_out import STEPS, fan_out
 from bench_measure import Budget, Options, Result
 from bench_peers import family, mlflow_server
 
@@ -19,6 +20,8 @@ from mlparity.testing.stack import running_stack
 
 _BUDGET_MB = 600
 _PEER = "mlflow server"
+_IDLE = "itself idle"
+_GROWTH = 1.5  # the pools and caches that work fills; what leaks would go beyond
 _MB = 1e6
 _SETTLE_SECONDS = 30.0
 _STEADY_SECONDS = 3.0
@@ -39,11 +42,21 @@ def run(options: Options) -> list[Result]:
         _settled(lambda: [*family(record.pid), *family(peer.pid)])
         parts = {name: _held(members) for name, members in _parts(record).items()}
         whole, theirs = _held(family(record.pid)), _held(family(peer.pid))
+        options.say(f"  {STEPS} steps")
+        fan_out(stack.aws_url).run()
+        _settled(lambda: family(record.pid))
+        after = {name: _held(members) for name, members in _parts(record).items()}
+        worked = _held(family(record.pid))
     return [
         Result("memory", "idle stack, PSS", "MB", [whole.pss], {_PEER: [theirs.pss]}, [Budget(_BUDGET_MB)]),
         Result("memory", "idle stack, RSS", "MB", [whole.rss], {_PEER: [theirs.rss]}),
         Result("memory", "processes", "", [whole.processes], {_PEER: [theirs.processes]}),
         *(_part(name, held) for name, held in parts.items()),
+        Result(
+            "memory", f"after {STEPS} steps, PSS", "MB", [worked.pss], {_IDLE: [whole.pss]}, [Budget(_GROWTH, _IDLE)]
+        ),
+        Result("memory", f"after {STEPS} steps, RSS", "MB", [worked.rss], {_IDLE: [whole.rss]}),
+        *(_part(name, held) for name, held in after.items()),
     ]
 
 

@@ -41,7 +41,7 @@ def moto_server(folder: Path) -> Iterator[Peer]:
     port = free_port()
     arguments = [command("moto_server"), "-H", HOST, "-p", str(port)]
     with process(arguments, folder / "moto.log") as started:
-        yield _answering(started, port, "/moto-api/", 60)
+        yield answering(started, port, "/moto-api/", 60)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def mlflow_server(folder: Path) -> Iterator[Peer]:
         "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
     with process(arguments, folder / "mlflow-server.log", cwd=folder) as started:
-        yield _answering(started, port, "/health", 180)
+        yield answering(started, port, "/health", 180)
 
 
 @contextmanager
@@ -98,12 +98,17 @@ def family(pid: int) -> list[psutil.Process]:
 
 def http_ok(port: int, path: str) -> bool:
     """Whether a GET is answered with 200."""
+    return http_status(port, path) == http.client.OK
+
+
+def http_status(port: int, path: str) -> int | None:
+    """What a GET is answered with; None where it is not."""
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 
@@ -136,13 +141,17 @@ def isolated_environment(folder: Path) -> None:
     )
 
 
-def _answering(started: subprocess.Popen[bytes], port: int, path: str, seconds: float) -> Peer:
+def answering(
+    started: subprocess.Popen[bytes], port: int, path: str, seconds: float, status: int | None = http.client.OK
+) -> Peer:
+    """Wait for an answer of ``path``, with ``status`` unless that is None. Raises ``TimeoutError``."""
     begun = psutil.Process(started.pid).create_time()
 
     def ready() -> bool:
         if started.poll() is not None:
             raise RuntimeError(f"{started.args!r} ended with {started.returncode}")
-        return http_ok(port, path)
+        answer = http_status(port, path)
+        return answer is not None and status in {None, answer}
 
     wait_until(ready, seconds, f"an answer of {path}")
     return Peer(f"http://{HOST}:{port}", started.pid, time.time() - begun)

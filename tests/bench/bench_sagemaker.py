@@ -18,11 +18,9 @@ _QUIET_SHARE = 0.8
 _LIMIT_SECONDS = 300
 
 
-def client(service: str, url: str) -> Any:
+def client(service: str, url: str, key: str = "mlparity", secret: str = "mlparity-local-only") -> Any:
     """A boto3 client for a loopback endpoint."""
-    session: Any = boto3.Session(
-        aws_access_key_id="mlparity", aws_secret_access_key="mlparity-local-only", region_name="us-east-1"
-    )
+    session: Any = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
     return session.client(service, endpoint_url=url)
 
 
