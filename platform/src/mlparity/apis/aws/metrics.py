@@ -31,7 +31,7 @@ _SWEEP = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class ServiceMetric:
-    """A value that a service publishes about itself."""
+    """A value that a service publishes about itself; or many, as ``samples`` of (value, count)."""
 
     namespace: str
     name: str
@@ -39,6 +39,7 @@ class ServiceMetric:
     value: float
     unit: str
     at: datetime
+    samples: Sequence[tuple[float, float]] = ()
 
 
 class MetricsService:
@@ -68,7 +69,7 @@ class MetricsService:
         data = [
             (
                 Series(self._home_region, each.namespace, each.name, each.dimensions),
-                Datum.of(floored(each.at, 1), [(each.value, 1.0)], each.unit),
+                Datum.of(floored(each.at, 1), each.samples or [(each.value, 1.0)], each.unit),
             )
             for each in metrics
             if math.isfinite(each.value)
