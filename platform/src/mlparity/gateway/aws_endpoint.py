@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlparity.gateway.router_app import INVOCATION
 from mlparity.wire.aws_service import service_of
 
 ADMIN_PREFIX = "/_mlparity/"  # not a bucket: bucket names have no underscore
@@ -11,10 +12,16 @@ _SAGEMAKER = frozenset({"sagemaker"})
 
 
 class AwsEndpoint:
-    """Routes by the service of the request's signature (or target, or host)."""
+    """Routes by the service of the request's signature (or target, or host).
 
-    def __init__(self, *, admin: ASGIApp, s3: ASGIApp, sagemaker: ASGIApp, others: ASGIApp) -> None:
+    ``invocations`` are requests for models behind endpoints.
+    """
+
+    def __init__(
+        self, *, admin: ASGIApp, s3: ASGIApp, sagemaker: ASGIApp, invocations: ASGIApp, others: ASGIApp
+    ) -> None:
         self._admin = admin
+        self._invocations = invocations
         self._s3 = s3
         self._sagemaker = sagemaker
         self._others = others
@@ -32,4 +39,6 @@ class AwsEndpoint:
         service = service_of(headers, scope["query_string"].decode("latin-1"), headers.get("host", ""))
         if service == "s3":
             return self._s3
-        return self._sagemaker if service in _SAGEMAKER else self._others
+        if service in _SAGEMAKER:
+            return self._invocations if INVOCATION.match(scope["path"]) else self._sagemaker
+        return self._others

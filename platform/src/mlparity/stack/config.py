@@ -83,6 +83,11 @@ class ControlPlaneConfig:
         return self.data_dir / "jobs"
 
     @property
+    def capture_dir(self) -> Path:
+        """Captured requests of endpoints on their way to the bucket store."""
+        return self.data_dir / "state" / "capture"
+
+    @property
     def logs_dir(self) -> Path:
         """Logs of the stack's own processes."""
         return self.data_dir / "logs"

@@ -44,15 +44,18 @@ from mlparity.engine.tuning.service import TuningService
 from mlparity.gateway import admin_loops
 from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX, AwsEndpoint
+from mlparity.gateway.router_app import RouterApp
 from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
+from mlparity.serving.routing.capture_upload import CaptureUploader
 from mlparity.stack import service_metrics
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.retraining import retraining_loop
+from mlparity.stack.router import router
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -134,6 +137,9 @@ class ControlPlane:
             invoke_function=function_invoker(lambda: self._sagemaker),
             read_object=self._store.get_bytes,
         )
+        self._router = router(config, self._aws.credentials())
+        self._captures = CaptureUploader(config.capture_dir, self._store)
+        self._router.on_spooled(self._captures.notice)
         self._listen()
         self.app = self._endpoint(clock, ids)
 
@@ -146,6 +152,8 @@ class ControlPlane:
         artifacts = f"s3://{self._config.mlflow_bucket}/artifacts"
         mlflow_servers.ensure_default(self._sagemaker, self._config.profile, artifacts, self._config.role_arn)
         self._events.start()
+        self._captures.start()
+        self._router.start()
         self._containers.recover()
         self._jobs.recover()
         lineage_jobs.recover(self._sagemaker)
@@ -159,6 +167,8 @@ class ControlPlane:
     def close(self) -> None:
         """Stop the jobs and the threads. The database keeps the truth for the next start."""
         self._closing.set()
+        self._router.close()
+        self._captures.close()
         self._timers.close()
         self._aws.close()
         self._runs.close()
@@ -205,6 +215,7 @@ class ControlPlane:
             admin=Admin(self._jobs, self._runs.repository, self._logs.create, self._admin_routes()).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
+            invocations=RouterApp(self._router),
             others=self._aws,
         )
 

@@ -84,7 +84,9 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class _Claim:
+class Claim:
+    """What a request says of its own signature."""
+
     access_key: str
     date: str
     region: str
@@ -105,17 +107,23 @@ def verify(
     payload hash is part of what is signed; that the body matches it is for the reader of the body to check.
     Raises ``SignatureError``.
     """
-    claim = _claim(request)
-    _check_signed_headers(request, claim)
+    claim = read_claim(request)
     secret = credentials.get(claim.access_key)
-    if secret is None:
+    key = None if secret is None else signing_key(secret, claim.date, claim.region, claim.service)
+    return verify_claim(request, claim, key, clock, body=body)
+
+
+def verify_claim(
+    request: SignedRequest, claim: Claim, key: bytes | None, clock: Clock, *, body: bytes | None = None
+) -> Verified:
+    """The same for a caller that has no secrets but the ``signing_key`` of the claim's scope; None: it is unknown."""
+    if key is None:
         raise SignatureError(Reason.UNKNOWN_KEY, "The AWS Access Key Id you provided does not exist in our records.")
     signed_at = _parse_time(claim)
     _check_time(claim, signed_at, clock.now())
     payload = claim.payload
     if payload is None:
         payload = hashlib.sha256(body or b"").hexdigest()
-    key = signing_key(secret, claim.date, claim.region, claim.service)
     canonical = canonical_request(request, claim.signed_headers, payload, service=claim.service)
     scope = f"{claim.date}/{claim.region}/{claim.service}/aws4_request"
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
@@ -200,16 +208,20 @@ def _canonical_query(query: str) -> str:
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
-def _claim(request: SignedRequest) -> _Claim:
+def read_claim(request: SignedRequest) -> Claim:
+    """Who says to have signed, when and what. Raises ``SignatureError`` where that cannot be read or is too little."""
     authorization = request.header("authorization")
     if authorization is not None:
-        return _header_claim(request, authorization)
-    if "X-Amz-Signature=" in request.query:
-        return _query_claim(request)
-    raise SignatureError(Reason.MISSING, "Access Denied", "The request is not signed with Signature Version 4.")
+        claim = _header_claim(request, authorization)
+    elif "X-Amz-Signature=" in request.query:
+        claim = _query_claim(request)
+    else:
+        raise SignatureError(Reason.MISSING, "Access Denied", "The request is not signed with Signature Version 4.")
+    _check_signed_headers(request, claim)
+    return claim
 
 
-def _header_claim(request: SignedRequest, authorization: str) -> _Claim:
+def _header_claim(request: SignedRequest, authorization: str) -> Claim:
     algorithm, _, rest = authorization.partition(" ")
     fields = dict(item.strip().partition("=")[::2] for item in rest.split(","))
     if algorithm != _ALGORITHM or not {"Credential", "SignedHeaders", "Signature"} <= fields.keys():
@@ -219,7 +231,7 @@ def _header_claim(request: SignedRequest, authorization: str) -> _Claim:
             "It must read: AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...",
         )
     access_key, date, region, service = _scope(fields["Credential"], Reason.MALFORMED)
-    return _Claim(
+    return Claim(
         access_key,
         date,
         region,
@@ -232,7 +244,7 @@ def _header_claim(request: SignedRequest, authorization: str) -> _Claim:
     )
 
 
-def _query_claim(request: SignedRequest) -> _Claim:
+def _query_claim(request: SignedRequest) -> Claim:
     pairs = ((item.partition("=")[0], item.partition("=")[2]) for item in request.query.split("&"))
     query = {unquote_to_bytes(name).decode(): unquote_to_bytes(value).decode() for name, value in pairs}
     expires = query.get("X-Amz-Expires", "")
@@ -247,7 +259,7 @@ def _query_claim(request: SignedRequest) -> _Claim:
             Reason.MALFORMED_QUERY, "X-Amz-Expires must be a number of seconds from 0 to 604800 (one week)"
         )
     access_key, date, region, service = _scope(query["X-Amz-Credential"], Reason.MALFORMED_QUERY)
-    return _Claim(
+    return Claim(
         access_key,
         date,
         region,
@@ -260,7 +272,7 @@ def _query_claim(request: SignedRequest) -> _Claim:
     )
 
 
-def _check_signed_headers(request: SignedRequest, claim: _Claim) -> None:
+def _check_signed_headers(request: SignedRequest, claim: Claim) -> None:
     """What is not signed could be changed on the way, so AWS wants host and all x-amz-* headers signed."""
     signed = set(claim.signed_headers)
     wanted = {name for name, _ in request.headers if name.startswith("x-amz-")} - {"x-amz-content-sha256"}
@@ -284,7 +296,7 @@ def _scope(credential: str, reason: Reason) -> tuple[str, str, str, str]:
     return parts[0], parts[1], parts[2], parts[3]
 
 
-def _parse_time(claim: _Claim) -> datetime:
+def _parse_time(claim: Claim) -> datetime:
     try:
         signed_at = datetime.strptime(claim.signed_at, _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -297,7 +309,7 @@ def _parse_time(claim: _Claim) -> datetime:
     return signed_at
 
 
-def _check_time(claim: _Claim, signed_at: datetime, now: datetime) -> None:
+def _check_time(claim: Claim, signed_at: datetime, now: datetime) -> None:
     if claim.expires is None:
         if abs(now - signed_at) > _MAX_SKEW:
             raise SignatureError(

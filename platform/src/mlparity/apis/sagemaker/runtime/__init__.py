@@ -1,0 +1,1 @@
+"""The wire front of SageMaker's runtime (``sagemaker-runtime``, REST-JSON), which runs in the router's process."""

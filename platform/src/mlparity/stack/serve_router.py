@@ -1,0 +1,87 @@
+"""The router's process: ``python -m mlparity.stack.serve_router --control FD --listen FD --settings JSON``.
+
+Composes the vendor-neutral router with SageMaker's runtime front. ``stack.router`` makes its command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from mlparity.apis.sagemaker.runtime import capture_record
+from mlparity.apis.sagemaker.runtime.errors import Errors
+from mlparity.apis.sagemaker.runtime.front import RuntimeFront
+from mlparity.apis.sagemaker.runtime.signatures import Scope, Signatures, Told
+from mlparity.clock import SystemClock
+from mlparity.serving.routing.capture import CaptureSpool, SpoolSettings
+from mlparity.serving.routing.control import Channel
+from mlparity.serving.routing.dispatching import Dispatcher
+from mlparity.serving.routing.elsewhere import Elsewhere
+from mlparity.serving.routing.listening import Parts, route
+from mlparity.serving.routing.measuring import Measurements
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """What the router is told at its start."""
+
+    region: str
+    account_id: str
+    spool: str  # folder
+    capture_seconds: float
+    control_plane: str  # unix socket of the control plane's ASGI app, for what is no invocation; "": there is none
+
+    def as_text(self) -> str:
+        """For the command line."""
+        return json.dumps(asdict(self))
+
+
+def _parts(settings: RouterSettings, channel: Channel) -> Parts:
+    import asyncio
+    from random import Random
+
+    loop = asyncio.get_running_loop()
+    clock = SystemClock()
+    random = Random(SystemRandom().getrandbits(64))  # noqa: S311 - shares of traffic and request ids, no secrets
+    spool_settings = SpoolSettings(Path(settings.spool), settings.capture_seconds)
+    spool = CaptureSpool(spool_settings, capture_record.line, channel.spooled, loop, clock, random)
+    dispatcher = Dispatcher(loop, random, time.perf_counter, Measurements(), spool)
+
+    def ask(scope: Scope, told: Told) -> None:
+        def answered(key: Any) -> None:
+            told(bytes.fromhex(key) if key else None)
+
+        channel.ask(asdict(scope), answered)
+
+    errors = Errors(settings.region, settings.account_id)
+    elsewhere = Elsewhere(settings.control_plane, loop)
+    front = RuntimeFront(dispatcher, Signatures(ask, clock), errors, clock, random, elsewhere)
+    return Parts(dispatcher, spool, front)
+
+
+def main() -> int:
+    """Route until the control plane is gone or says so."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--listen", type=int, required=True)
+    parser.add_argument("--settings", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = RouterSettings(**json.loads(arguments.settings))
+    control, listener = socket.socket(fileno=arguments.control), socket.socket(fileno=arguments.listen)
+    import uvloop
+
+    uvloop.run(route(control, listener, lambda channel: _parts(settings, channel)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
