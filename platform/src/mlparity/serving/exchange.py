@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -23,11 +23,15 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Payload:
-    """What a client sent: ``content_type`` and ``accept`` are media types without parameters, "" if not given."""
+    """What a client sent: ``content_type`` and ``accept`` are media types without parameters, "" if not given.
+
+    ``headers`` are the request's as they came, their names in lower case.
+    """
 
     body: bytes
     content_type: str = ""
     accept: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

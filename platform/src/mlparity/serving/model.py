@@ -24,6 +24,10 @@ class Servable(Protocol):
         """What SageMaker's ``/execution-parameters`` answers; None where the container does not offer it."""
         ...
 
+    def healthy(self) -> bool:
+        """What a ping is answered by. May take as long as a ping may."""
+        ...
+
     def invoke(self, payload: Payload) -> Reply:
         """Answer one request. Raises ``RefusedError``; anything else is a defect of the model's code."""
         ...
@@ -64,6 +68,10 @@ class LibraryModel:
     formats: Formats
     execution_parameters: Mapping[str, Any] | None = None
     library: bool = True
+
+    def healthy(self) -> bool:
+        """It is loaded: that is all there is."""
+        return True
 
     def invoke(self, payload: Payload) -> Reply:
         """Decode, predict, encode."""

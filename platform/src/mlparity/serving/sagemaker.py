@@ -21,11 +21,12 @@ class SageMakerContract:
         """The routes of one loaded model."""
 
         def ping(_request: HttpRequest) -> Reply:
-            return Reply(b"")
+            return Reply(b"", status=200 if model.healthy() else 503)
 
         def invocations(request: HttpRequest) -> Reply:
-            content_type = media_type(request.headers.get("content-type", ""))
-            return model.invoke(Payload(request.body, content_type, accepted(request.headers.get("accept", ""))))
+            headers = request.headers
+            content_type, accept = media_type(headers.get("content-type", "")), accepted(headers.get("accept", ""))
+            return model.invoke(Payload(request.body, content_type, accept, headers))
 
         routes: dict[tuple[str, str], Route] = {("GET", "/ping"): ping, ("POST", "/invocations"): invocations}
         parameters = model.execution_parameters

@@ -45,6 +45,10 @@ class CodeModel:
     execution_parameters: Mapping[str, Any] | None = None
     library: bool = False
 
+    def healthy(self) -> bool:
+        """It is loaded: the toolkit's ping says no more."""
+        return True
+
     def invoke(self, payload: Payload) -> Reply:
         """``transform_fn``, or ``input_fn``, ``predict_fn`` and ``output_fn``.
 

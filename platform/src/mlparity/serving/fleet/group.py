@@ -257,7 +257,7 @@ class Group:
     def _start_worker(self, slot: Slot, wake: threading.Event) -> Worker:
         logs = [self._means.logs.create(log) for log in self._streams(slot)]
         name = f"{self.spec.id}-{slot.name[2:8]}"
-        return Worker(self._means.workshop, name, self._state.containers or (), logs, wake)
+        return Worker(self._means.workshop, name, self._state.containers or (), logs, self._limits.invocation, wake)
 
     def _streams(self, slot: Slot) -> Sequence[LogStream]:
         """SageMaker's names: VARIANT/INSTANCE, and for several containers one stream each."""

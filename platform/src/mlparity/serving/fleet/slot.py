@@ -13,8 +13,8 @@ from typing import Protocol
 from mlparity.clock import Clock
 from mlparity.engine.process import ProcessExit
 from mlparity.errors import MlparityError
-from mlparity.serving.fleet.probe import answers_ping
 from mlparity.serving.fleet.worker import Worker
+from mlparity.serving.probe import answers_ping
 
 _ENDED = "ended"
 _KILLS_TO_BLAME = 2  # somebody may kill a worker that starts; who is killed again and again is at fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlparity.serving.fleet.probe import listener_pid
+from mlparity.serving.probe import listener_pid
 
 
 @dataclass(frozen=True)

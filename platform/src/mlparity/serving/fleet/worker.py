@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlparity.engine.job_processes import JobProcesses
-from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec
+from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, Runtime
 from mlparity.ids import IdSource
 from mlparity.serving.fleet.places import SOCKET, SocketPlaces
 from mlparity.serving.fleet.preparation import SUBMIT_DIRECTORY, PreparedContainer
@@ -18,6 +18,9 @@ _ROOT = "/opt/ml"
 _MODEL = f"{_ROOT}/model"
 _CODE = f"{_ROOT}/code"
 _SOCKETS = "/opt/mlparity/serve"
+_SERVER = ("python3", "-m", "mlparity.serving.server")
+_OWN_KINDS = frozenset({"host", "builtin"})
+_PLAIN = Runtime("host", "host")
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,15 @@ class Worker:
         name: str,
         containers: Sequence[PreparedContainer],
         logs: Sequence[Path],
+        timeout: float,
         wake: threading.Event,
     ) -> None:
-        """``logs`` has a file for each container; ``wake`` is set when a process has ended."""
+        """``logs`` has a file for each container; ``timeout`` is for a request; ``wake`` is set at a process's end."""
         self._folder = workshop.folder / f"{name}-{workshop.ids.token(6)}"
         self._place = workshop.places.make()
         self.socket = self._place / SOCKET
         try:
-            specs = [self._spec(workshop, containers[0], logs[0])]
+            specs = self._specs(workshop, containers, logs, timeout)
             self._processes = JobProcesses(workshop.executor, specs, wake)
         except BaseException:
             self._clean()
@@ -69,8 +73,25 @@ class Worker:
         self._clean()
         return outcome
 
-    def _spec(self, workshop: Workshop, container: PreparedContainer, log: Path) -> ProcessSpec:
-        root = self._folder / "ml"
+    def _specs(
+        self, workshop: Workshop, containers: Sequence[PreparedContainer], logs: Sequence[Path], timeout: float
+    ) -> list[ProcessSpec]:
+        """One process a container; of several, one more that sends each request through them."""
+        if len(containers) == 1:
+            return [self._container(workshop, containers[0], logs[0], "", SOCKET)]
+        names = [str(number) for number in range(1, len(containers) + 1)]
+        specs = [
+            self._container(workshop, container, log, f"-{name}", name)
+            for container, log, name in zip(containers, logs, names, strict=True)
+        ]
+        links = [f"{_SOCKETS}/{name}" for name in names]
+        runtime = next((one.runtime for one in containers if one.runtime.kind in _OWN_KINDS), _PLAIN)
+        return [*specs, self._chain(runtime, links, logs[0], timeout)]
+
+    def _container(
+        self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, socket: str
+    ) -> ProcessSpec:
+        root = self._folder / f"ml{suffix}"
         root.mkdir(parents=True)
         read_only = {}
         environment = {**workshop.environment(container.role), **container.environment}
@@ -82,14 +103,33 @@ class Worker:
             read_only[_CODE] = container.code
             environment[SUBMIT_DIRECTORY] = _CODE
         return ProcessSpec(
-            id=self._folder.name,
+            id=f"{self._folder.name}{suffix}",
             runtime=container.runtime,
-            command=("python3", "-m", "mlparity.serving.server", "--socket", f"{_SOCKETS}/{SOCKET}"),
+            command=(*_SERVER, "--socket", f"{_SOCKETS}/{socket}"),
             environment=environment,
             mounts={_ROOT: root, _SOCKETS: self._place},
             working_directory=_ROOT,
             log_path=log,
             read_only=read_only,
+        )
+
+    def _chain(self, runtime: Runtime, links: Sequence[str], log: Path, timeout: float) -> ProcessSpec:
+        return ProcessSpec(
+            id=f"{self._folder.name}-chain",
+            runtime=runtime,
+            command=(
+                *_SERVER,
+                "--socket",
+                f"{_SOCKETS}/{SOCKET}",
+                "--chain-timeout",
+                str(timeout),
+                "--chain",
+                *links,
+            ),
+            environment={},
+            mounts={_SOCKETS: self._place},
+            working_directory="/",
+            log_path=log,
         )
 
     def _clean(self) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -14,15 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
+from mlparity.serving.archive import ArchiveError, extract
+from mlparity.serving.json_codec import loads
+from mlparity.serving.probe import answers_ping
 from mlparity.serving.transform.errors import AlgorithmError, DataError
 from mlparity.serving.transform.plan import ContainerPlan, Settings
+from mlparity.serving.upstream import Answer, NoAnswerError, Upstream, in_order
 
 _READY_SECONDS = 1800.0  # SageMaker gives a container half an hour to answer its first ping
 _PING_EVERY = 0.02
 _PING_SECONDS = 2.0
 _STOP_SECONDS = 5.0
+_CLIENT_ERRORS = range(400, 500)
 
 
 class Pipeline:
@@ -40,7 +41,7 @@ class Pipeline:
         with ExitStack() as started:
             folder = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
             for number, plan in enumerate(self._containers):
-                server = _Server(plan, folder / f"{number}.sock", self._environment)
+                server = _Server(plan, folder / f"{number}.sock", self._environment, self._settings)
                 started.callback(server.stop)
                 self._servers.append(server)
             for server in self._servers:
@@ -60,16 +61,12 @@ class Pipeline:
 
     def invoke(self, body: bytes) -> bytes:
         """The last container's answer. Raises ``DataError`` (4xx) or ``AlgorithmError``."""
-        content_type = self._settings.content_type
-        for number, server in enumerate(self._servers, 1):
-            accept = self._settings.accept if number == len(self._servers) else ""
-            response = server.invoke(body, content_type, accept, self._settings)
-            body, content_type = response.content, response.headers.get("content-type", "")
-        return body
+        steps = [server.invoke for server in self._servers]
+        return in_order(steps, body, self._settings.content_type, self._settings.accept).body
 
 
 class _Server:
-    def __init__(self, plan: ContainerPlan, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: ContainerPlan, path: Path, environment: Mapping[str, str], settings: Settings) -> None:
         values = {**os.environ, **environment, **plan.environment, "SM_MODEL_DIR": plan.model}
         unpack(plan.archive, plan.model)
         if plan.code:
@@ -80,60 +77,52 @@ class _Server:
             ["python3", "-m", "mlparity.serving.server", "--socket", str(path)],  # noqa: S607 - the job's interpreter
             env=values,
         )
-        self._path = str(path)
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://model")
+        self._path = path
+        self._upstream = Upstream(str(path))
+        self._settings = settings
 
     def wait_ready(self, seconds: float) -> None:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             if self._process.poll() is not None:
                 raise AlgorithmError(f"the model server ended with exit code {self._process.returncode}")
-            if self._answers():
+            if answers_ping(self._path, _PING_SECONDS):
                 return
             time.sleep(_PING_EVERY)
         raise AlgorithmError(f"the model server did not answer /ping within {seconds:.0f} s")
 
-    def _answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(self._path) != 0:
-                return False
-        try:
-            return self._client.get("/ping", timeout=_PING_SECONDS).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
-
     def execution_parameters(self) -> Mapping[str, Any]:
         try:
-            response = self._client.get("/execution-parameters", timeout=10)
-            return dict(response.json()) if response.status_code == httpx.codes.OK else {}
-        except (httpx.TransportError, ValueError):
+            answer = self._upstream.request("GET", "/execution-parameters", b"", {}, 10)
+            return dict(loads(answer.body)) if answer.ok else {}
+        except (NoAnswerError, ValueError):
             return {}
 
-    def invoke(self, body: bytes, content_type: str, accept: str, settings: Settings) -> httpx.Response:
+    def invoke(self, body: bytes, content_type: str, accept: str) -> Answer:
         headers = {"accept": accept or "*/*"}
         if content_type:
             headers["content-type"] = content_type
+        seconds = self._settings.timeout_seconds
         failure: AlgorithmError | None = None
-        for _ in range(settings.max_retries + 1):
+        for _ in range(self._settings.max_retries + 1):
             try:
-                response = self._client.post(
-                    "/invocations", content=body, headers=headers, timeout=settings.timeout_seconds
-                )
-            except httpx.TimeoutException:
-                failure = AlgorithmError(
-                    f"Model server did not respond to /invocations request within {settings.timeout_seconds:g} seconds"
-                )
-            except httpx.TransportError as error:
-                failure = AlgorithmError("Unable to get response from algorithm", str(error))
+                answer = self._upstream.request("POST", "/invocations", body, headers, seconds)
+            except NoAnswerError as error:
+                if error.timed_out:
+                    failure = AlgorithmError(
+                        f"Model server did not respond to /invocations request within {seconds:g} seconds"
+                    )
+                else:
+                    failure = AlgorithmError("Unable to get response from algorithm", str(error))
             else:
-                if response.is_success:
-                    return response
-                failure = _refused(response)
+                if answer.ok:
+                    return answer
+                failure = _refused(answer)
         assert failure is not None  # noqa: S101 - the loop ran
         raise failure
 
     def stop(self) -> None:
-        self._client.close()
+        self._upstream.close()
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -142,12 +131,12 @@ class _Server:
             self._process.wait()
 
 
-def _refused(response: httpx.Response) -> AlgorithmError:
+def _refused(answer: Answer) -> AlgorithmError:
     """Raises ``DataError`` for 4xx, which no retry mends; else the failure."""
-    message = ("", "Message:", *response.text.splitlines())
-    if response.is_client_error:
-        raise DataError(f"ClientError: {response.status_code}", *message)
-    return AlgorithmError(f"Bad HTTP status received from algorithm: {response.status_code}", *message)
+    message = ("", "Message:", *answer.text.splitlines())
+    if answer.status in _CLIENT_ERRORS:
+        raise DataError(f"ClientError: {answer.status}", *message)
+    return AlgorithmError(f"Bad HTTP status received from algorithm: {answer.status}", *message)
 
 
 def unpack(archive: str, folder: str) -> None:
@@ -159,7 +148,7 @@ def unpack(archive: str, folder: str) -> None:
         if not path.is_file():
             continue
         try:
-            with tarfile.open(path, "r:gz") as packed:
-                packed.extractall(folder, filter="data")
-        except (tarfile.TarError, OSError, EOFError) as error:
+            with path.open("rb") as stream:
+                extract(stream, Path(folder))
+        except (ArchiveError, OSError) as error:
             raise DataError(f"Cannot extract {path.name}: {error}") from error

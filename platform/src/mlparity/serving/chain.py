@@ -1,0 +1,59 @@
+"""Several model servers as one model: SageMaker's inference pipelines, and servers that listen on a port.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipelines.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlparity.serving.exchange import Payload, RefusedError, Reply
+from mlparity.serving.upstream import Answer, NoAnswerError, Upstream, in_order
+
+_PING_SECONDS = 1.5  # less than what a ping of the whole chain may take
+_FORWARDED = "x-amzn-"  # custom attributes and the like
+
+
+class ChainModel:
+    """A ``Servable`` whose answers are those of the servers at ``addresses``, in order."""
+
+    library = False
+    execution_parameters: Mapping[str, Any] | None = None
+
+    def __init__(self, addresses: Sequence[str], timeout: float) -> None:
+        self._servers = [Upstream(address) for address in addresses]
+        self._timeout = timeout
+
+    def healthy(self) -> bool:
+        """Whether every server answers its ping."""
+        try:
+            return all(one.request("GET", "/ping", b"", {}, _PING_SECONDS).ok for one in self._servers)
+        except NoAnswerError:
+            return False
+
+    def invoke(self, payload: Payload) -> Reply:
+        """Through all of them. The first failure is the answer."""
+        headers = {name: value for name, value in payload.headers.items() if name.startswith(_FORWARDED)}
+        steps = [_Step(number, server, headers, self._timeout) for number, server in enumerate(self._servers, 1)]
+        said = payload.headers
+        answer = in_order(steps, payload.body, said.get("content-type", ""), said.get("accept", ""))
+        return Reply(answer.body, answer.content_type or "application/octet-stream", answer.status)
+
+
+class _Step:
+    def __init__(self, number: int, server: Upstream, headers: Mapping[str, str], timeout: float) -> None:
+        self._number = number
+        self._server = server
+        self._headers = headers
+        self._timeout = timeout
+
+    def __call__(self, body: bytes, content_type: str, accept: str) -> Answer:
+        headers = {**self._headers, "accept": accept or "*/*"}
+        if content_type:
+            headers["content-type"] = content_type
+        try:
+            return self._server.request("POST", "/invocations", body, headers, self._timeout)
+        except NoAnswerError as error:
+            status = 504 if error.timed_out else 502
+            raise RefusedError(status, f"container {self._number} did not answer: {error}") from error
