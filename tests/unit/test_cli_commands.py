@@ -52,6 +52,65 @@ def test_down_where_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "nothing was running" in printed(capsys, "down", "--data-dir", str(tmp_path))
 
 
+@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("down",), ("logs",), ("logs", "job")])
+def test_a_folder_that_is_not_ours_is_told_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    foreign, file, damaged = (tmp_path / name for name in ("foreign", "file", "damaged"))
+    foreign.mkdir()
+    (foreign / "thesis.tex").touch()
+    file.touch()
+    DataFolder(damaged).prepare()
+    (damaged / "mlparity.json").write_text("")
+    for path, what in (
+        (foreign, f"{foreign} is not a data folder of mlparity"),
+        (file, f"{file} is no folder"),
+        (damaged, f"{damaged / 'mlparity.json'} is damaged\n  why: it is empty"),
+    ):
+        assert run([*command, "--data-dir", str(path)]) == 1
+        captured = capsys.readouterr()
+        assert captured.err.startswith(f"error: {what}")
+        assert captured.out == ""
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+
+
+def test_status_tells_of_a_damaged_folder_that_the_running_stack_does_not_mind(
+    fake_stack: RunningStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fake_stack.config.data_dir
+    marker = folder / "mlparity.json"
+    text = marker.read_text()
+    try:
+        marker.write_text("{")
+        shown = printed(capsys, "status", "--data-dir", str(folder), code=1)
+        assert f"{marker} is damaged: it is not JSON (line 1)" in shown
+        document = in_json(capsys, "status", "--json", "--data-dir", str(folder), code=1)
+        assert (document["up"], document["healthy"], "is damaged" in document["damage"]) == (True, False, True)
+    finally:
+        marker.write_text(text)
+
+
+def test_env_notes_that_the_stack_has_other_ports(
+    fake_stack: RunningStack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, port = str(fake_stack.config.data_dir), fake_stack.config.aws_port
+    monkeypatch.setenv("MLPARITY_AWS_PORT", "4570")
+    assert run(["env", "--shell", "json", "--data-dir", folder]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4570"
+    assert f"note: the stack that is up has aws_port {port}, not 4570" in captured.err
+    monkeypatch.setenv("MLPARITY_AWS_PORT", str(port))
+    run(["env", "--shell", "json", "--data-dir", folder])
+    assert f"aws_port {port}" not in capsys.readouterr().err
+
+
+def test_down_tells_of_the_jobs_that_it_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running_stack(tmp_path / "d", mlflow=False, control_plane=FAKE):
+        assert printed(capsys, "down", "--data-dir", str(tmp_path / "d")) == (
+            "3 running jobs are ended with it\nstopped control-plane\n"
+        )
+
+
 @pytest.mark.parametrize("flags", [(), ("--follow",)])
 def test_logs_come_piece_by_piece(
     fake_stack: RunningStack, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]

@@ -28,7 +28,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.touch()
-    with pytest.raises(DataFolderError, match="cannot be read"):
+    with pytest.raises(DataFolderError, match="is no folder"):
         DataFolder(path).prepare()
 
 
@@ -52,13 +52,30 @@ def test_a_folder_of_a_newer_version(tmp_path: Path) -> None:
     assert "format 2" in caught.value.why
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "\x00"])
-def test_a_damaged_marker(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty"),
+        (b"[]", "its values are of another kind or number"),
+        (b"{}", "it has no 'format'"),
+        (b"\x00", "it is not JSON (line 1)"),
+        (b"\xff\xff", "it is not text"),
+    ],
+)
+def test_a_damaged_marker_is_told_in_words(tmp_path: Path, content: bytes, why: str) -> None:
     folder = DataFolder(tmp_path / "data")
     folder.prepare()
-    (folder.path / "mlparity.json").write_text(text)
-    with pytest.raises(DataFolderError, match=r"mlparity\.json is damaged"):
-        folder.prepare()
+    (folder.path / "mlparity.json").write_bytes(content)
+    for look in (folder.prepare, folder.inspect):
+        with pytest.raises(DataFolderError, match=r"mlparity\.json is damaged") as caught:
+            look()
+        assert caught.value.why == why
+
+
+def test_looking_touches_nothing(tmp_path: Path) -> None:
+    DataFolder(tmp_path / "none").inspect()
+    DataFolder(tmp_path).inspect()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["mlparity.db", "mlflow.db"])
@@ -87,8 +104,9 @@ def test_a_record_whose_process_id_is_no_number_is_damaged(tmp_path: Path) -> No
 
     path = tmp_path / "stack.json"
     path.write_text('{"children": [], "pid": "x"}')
-    with pytest.raises(DataFolderError):
+    with pytest.raises(DataFolderError) as caught:
         read_record(path)
+    assert caught.value.why == "it is not what a supervisor writes: its values are of another kind or number"
 
 
 def test_down_where_the_data_folder_is_a_file_stops_nothing(tmp_path: Path) -> None:

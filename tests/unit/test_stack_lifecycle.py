@@ -22,7 +22,7 @@ from mlparity.stack.record import read_record
 from mlparity.stack.running import lock_is_held, require_running, running_stack_record
 from mlparity.stack.spec import StackSpec
 from mlparity.stack.start import Started, start
-from mlparity.stack.stop import stop
+from mlparity.stack.stop import end_leftovers, stop
 from mlparity.testing.stack import running_stack
 
 FAKE = Path(__file__).with_name("stack_fake_plane.py")
@@ -113,6 +113,42 @@ def test_two_shells_at_the_same_moment_get_one_stack(data_dir: Path) -> None:
     assert len((data_dir / "state" / "starts").read_text().split()) == 1
     stop(DataFolder(data_dir))
     for started in both:
+        ended(started)
+
+
+def test_two_shells_look_at_the_ports_one_after_the_other(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at a port is taking it for a moment: the other shell would see a program that has it."""
+
+    def slow(port: int, part: str, ways: str) -> None:
+        with listen(port, part, ways):
+            threading.Event().wait(0.3)
+
+    monkeypatch.setattr("mlparity.stack.start.check_free", slow)
+    wanted = spec(data_dir)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: start(wanted), range(2)))
+    assert sum(started.by_this_call for started in both) == 1
+    stop(DataFolder(data_dir))
+    for started in both:
+        ended(started)
+
+
+def test_a_shell_sees_the_stack_that_another_has_just_begun(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would take the new processes for what a killed stack has left, and end them."""
+    seen = []
+
+    def looked(folder: DataFolder) -> bool:
+        seen.append(lock_is_held(folder) or folder.record_path.exists())
+        return end_leftovers(folder)
+
+    monkeypatch.setattr("mlparity.stack.start.end_leftovers", looked)
+    wanted = spec(data_dir)
+    with ThreadPoolExecutor(3) as pool:
+        shells = list(pool.map(lambda _: start(wanted), range(3)))
+    assert seen == [False]  # one shell alone came to that
+    assert {started.record.pid for started in shells} == {shells[0].record.pid}
+    stop(DataFolder(data_dir))
+    for started in shells:
         ended(started)
 
 

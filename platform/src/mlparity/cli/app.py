@@ -74,7 +74,7 @@ def up(  # noqa: PLR0913 - one parameter a flag
 
 @app.command()
 def down(context: typer.Context, data_dir: DataDir = None) -> None:
-    """Stop the local stack; leaves no process."""
+    """Stop the local stack and the jobs that run; leaves no process."""
     from mlparity.cli.choice import Choice
     from mlparity.cli.up import down as run
 

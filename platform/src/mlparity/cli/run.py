@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
 from mlparity.cli.cloud_checks import cloud_checks
+from mlparity.cli.ctrl_c import unwind
 from mlparity.cli.up import bring_up
 from mlparity.errors import ConfigurationError, ScenarioError
 from mlparity.profiles.environment import client_environment
@@ -61,6 +62,7 @@ def run_scenario(choice: Choice, wish: Wish) -> int:
         _require_cloud(profile)
         _require_agreement(wish)
         DataFolder(profile.data_dir).prepare()
+    unwind()  # the scenario that is started now is to be waited for
     environment = client_environment(profile, os.environ).applied_to(os.environ)
     command = [sys.executable, "-m", "mlparity.scenarios.runner", str(scenario.folder), *options, *wish.arguments]
     return _wait(subprocess.Popen(command, env={**environment, "PYTHONUNBUFFERED": "1"}), scenario.name)  # noqa: S603

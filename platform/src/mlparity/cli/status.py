@@ -6,6 +6,8 @@ from dataclasses import asdict
 
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
+from mlparity.errors import DataFolderError
+from mlparity.stack.folder import DataFolder
 from mlparity.stack.health import PartStatus, gateway_answers, gateway_url, part_statuses, running_jobs
 from mlparity.stack.running import running_stack_record
 
@@ -15,6 +17,7 @@ def status(choice: Choice, *, as_json: bool) -> int:
     folder = choice.folder()
     record = running_stack_record(folder)
     if record is None:
+        folder.inspect()  # what is there is perhaps no data folder at all
         if as_json:
             output.as_json({"up": False, "data_dir": str(folder.path), "parts": []})
         else:
@@ -24,7 +27,8 @@ def status(choice: Choice, *, as_json: bool) -> int:
     jobs = running_jobs(record)
     gateway = gateway_url(record)
     gateway_healthy = bool(gateway) and gateway_answers(record)
-    healthy = all(part.healthy for part in parts) and (gateway_healthy or not gateway)
+    damage = _damage(folder)
+    healthy = all(part.healthy for part in parts) and (gateway_healthy or not gateway) and not damage
     if as_json:
         output.as_json(
             {
@@ -32,6 +36,7 @@ def status(choice: Choice, *, as_json: bool) -> int:
                 "healthy": healthy,
                 "profile": record.profile,
                 "data_dir": str(folder.path),
+                "damage": damage,
                 "running_jobs": jobs,
                 "gateway": {"url": gateway, "healthy": gateway_healthy} if gateway else None,
                 "parts": [asdict(part) for part in parts],
@@ -46,7 +51,18 @@ def status(choice: Choice, *, as_json: bool) -> int:
     total = sum(part.memory_bytes for part in parts)
     shown = "unknown (the control plane does not answer)" if jobs is None else str(jobs)
     output.line(f"running jobs: {shown}; memory of all parts: {_megabytes(total)}")
+    if damage:
+        output.line(f"the data folder needs care, or the next `mlparity up` will refuse it: {damage}")
     return 0 if healthy else 1
+
+
+def _damage(folder: DataFolder) -> str:
+    """What is wrong with the folder of a stack that runs nevertheless; "" where nothing is."""
+    try:
+        folder.inspect()
+    except DataFolderError as error:
+        return f"{error.what}: {error.why}"
+    return ""
 
 
 def _row(part: PartStatus) -> tuple[str, ...]:

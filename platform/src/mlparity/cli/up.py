@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
+from mlparity.cli.ctrl_c import unwind
+from mlparity.errors import DataFolderError
 from mlparity.profiles.environment import write_client_files
-from mlparity.stack.health import gateway_url
+from mlparity.stack.health import gateway_url, running_jobs
 from mlparity.stack.packages import extras_of, require_extras
 from mlparity.stack.resolve import control_plane_config
+from mlparity.stack.running import running_stack_record
 from mlparity.stack.spec import StackSpec
 from mlparity.stack.start import Started, start
 from mlparity.stack.stop import stop
 
 if TYPE_CHECKING:
     from mlparity.profiles.model import Profile
+    from mlparity.stack.folder import DataFolder
     from mlparity.stack.record import StackRecord
 
 _WHAT = {"control-plane": ("AWS APIs", "SageMaker, S3, STS, IAM, Logs, EventBridge"), "mlflow": ("MLflow", "tracking")}
@@ -42,6 +46,7 @@ def bring_up(profile: Profile, *, foreground: bool = False) -> Started:
     """The stack of a local profile, started if need be. Raises what is in the way."""
     config = control_plane_config(profile)
     require_extras(extras_of(profile))
+    unwind()  # what is started now is to be stopped again
     with output.progress(f"starting {profile.name}") as progress:
         started = start(StackSpec(config), progress, foreground=foreground)
     write_client_files(profile)
@@ -51,12 +56,25 @@ def bring_up(profile: Profile, *, foreground: bool = False) -> Started:
 def down(choice: Choice) -> None:
     """Stop, and say what was stopped."""
     folder = choice.folder()
+    jobs = _jobs_of(folder)
+    if jobs:
+        output.line(f"{jobs} running job{'s are' if jobs > 1 else ' is'} ended with it")
     stopped = stop(folder)
     if not stopped.parts:
+        folder.inspect()  # what is there is perhaps no data folder at all
         output.line(f"nothing was running for {folder.path}")
         return
     killed = f"; {stopped.killed} processes had to be killed" if stopped.killed else ""
     output.line(f"stopped {', '.join(stopped.parts)}{killed}")
+
+
+def _jobs_of(folder: DataFolder) -> int:
+    """How many jobs run; 0 where nobody can tell. ``down`` must work whatever is damaged."""
+    try:
+        record = running_stack_record(folder)
+    except DataFolderError:
+        return 0
+    return (running_jobs(record) or 0) if record is not None else 0
 
 
 def _print_endpoints(started: Started, profile: Profile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from mlparity.errors import DataFolderError
 from mlparity.profiles.atomic_file import write_atomically
+from mlparity.stack.damage import in_words
 
 FORMAT = 1  # of the folder's layout; a newer one is refused
 _ELSEWHERE = "choose another folder with --data-dir or MLPARITY_DATA_DIR"
@@ -52,6 +54,11 @@ class DataFolder:
         return self.stack_dir / "lock"
 
     @property
+    def starting_path(self) -> Path:
+        """Held by a shell while it starts a supervisor."""
+        return self.stack_dir / "starting"
+
+    @property
     def record_path(self) -> Path:
         """``stack.json``: what runs."""
         return self.stack_dir / "stack.json"
@@ -82,8 +89,14 @@ class DataFolder:
             raise DataFolderError(
                 f"the data folder {self.path} cannot be written", error.strerror or str(error), _ELSEWHERE
             ) from error
-        self._check_format()
+        if not self._check_format():
+            write_atomically(self.path / "mlparity.json", json.dumps({"format": FORMAT}) + "\n")
         self._check_databases()
+
+    def inspect(self) -> None:
+        """Look without touching: nothing, or a folder of this version's. Raises ``DataFolderError``."""
+        self._check_ours()
+        self._check_format()
 
     def rotate_log(self, name: str) -> Path:
         """Put the last start's log aside (three are kept) and return the path of the new one."""
@@ -101,6 +114,8 @@ class DataFolder:
             names = {path.name for path in self.path.iterdir() if not path.name.startswith(".")}
         except FileNotFoundError:
             return
+        except NotADirectoryError as error:
+            raise DataFolderError(f"{self.path} is no folder", "a file has that name", _ELSEWHERE) from error
         except OSError as error:
             raise DataFolderError(
                 f"the data folder {self.path} cannot be read", error.strerror or str(error), _ELSEWHERE
@@ -112,16 +127,16 @@ class DataFolder:
                 _ELSEWHERE,
             )
 
-    def _check_format(self) -> None:
+    def _check_format(self) -> bool:
+        """Whether the marker is there. Raises ``DataFolderError`` where it is damaged or of another version."""
         path = self.path / "mlparity.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8"))["format"]
         except FileNotFoundError:
-            write_atomically(path, json.dumps({"format": FORMAT}) + "\n")
-            return
+            return False
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFolderError(
-                f"{path} is damaged", str(error), f"delete that file if the folder is mlparity's, or {_ELSEWHERE}"
+                f"{path} is damaged", in_words(error), f"delete that file if the folder is mlparity's, or {_ELSEWHERE}"
             ) from error
         if found != FORMAT:
             raise DataFolderError(
@@ -129,6 +144,7 @@ class DataFolder:
                 f"it is of format {found}; this version knows {FORMAT}",
                 f"upgrade mlparity, or {_ELSEWHERE}",
             )
+        return True
 
     def _check_databases(self) -> None:
         for name in ("mlparity.db", "mlflow.db"):
@@ -137,10 +153,14 @@ class DataFolder:
                 continue
             try:
                 if not os.access(path, os.W_OK):
-                    raise PermissionError("it cannot be written")
+                    raise PermissionError(errno.EACCES, "it cannot be written")
                 with closing(sqlite3.connect(path, timeout=5)) as connection:
                     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             except (sqlite3.Error, OSError) as error:
                 raise DataFolderError(
-                    f"the database {path} cannot be used", str(error), f"move the folder away, or {_ELSEWHERE}"
+                    f"the database {path} cannot be used", _told(error), f"move the folder away, or {_ELSEWHERE}"
                 ) from error
+
+
+def _told(error: sqlite3.Error | OSError) -> str:
+    return f"SQLite says: {error}" if isinstance(error, sqlite3.Error) else in_words(error)

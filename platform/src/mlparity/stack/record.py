@@ -10,6 +10,7 @@ from typing import Any
 
 from mlparity.errors import DataFolderError
 from mlparity.profiles.atomic_file import write_atomically
+from mlparity.stack.damage import in_words
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def read_record(path: Path) -> StackRecord | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataFolderError(
-            f"{path} is damaged", f"it is not what a supervisor writes ({error})", "run `mlparity down`, then `up`"
+            f"{path} is damaged",
+            f"it is not what a supervisor writes: {in_words(error)}",
+            "run `mlparity down`, then `up`",
         ) from error
 
 

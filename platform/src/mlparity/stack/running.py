@@ -59,9 +59,10 @@ def running_stack_record(folder: DataFolder) -> StackRecord | None:
 
 
 def require_running(folder: DataFolder) -> StackRecord:
-    """The record of the stack that runs. Raises ``StackNotRunningError``."""
+    """The record of the stack that runs. Raises ``StackNotRunningError``, ``DataFolderError``."""
     record = running_stack_record(folder)
     if record is None:
+        folder.inspect()  # what is there is perhaps no data folder at all
         raise StackNotRunningError(
             "the stack is not up", f"nothing runs for the data folder {folder.path}", "start it with `mlparity up`"
         )

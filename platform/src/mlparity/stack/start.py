@@ -49,7 +49,7 @@ def start(
     folder.prepare()
     record = None
     while record is None:  # None: a stack that was stopping, or another shell's that failed, has gone
-        process = None if _up_or_coming(folder) else _spawn(spec, folder, foreground=foreground)
+        process = _begin(spec, folder, begun + timeout, foreground=foreground)
         try:
             record = _wait(folder, process, progress, begun + timeout)
         except BaseException:
@@ -64,6 +64,41 @@ def start(
         process.wait()
     _same_settings(record, spec)
     return Started(record, ours, time.monotonic() - begun, process if ours else None)
+
+
+def _begin(spec: StackSpec, folder: DataFolder, deadline: float, *, foreground: bool) -> subprocess.Popen[bytes] | None:
+    """Start a supervisor, one shell at a time; None where one is there already.
+
+    Two shells at once would take each other's look at the ports for another program, and one of them could take the
+    other's new processes for what a killed stack has left.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.starting_path)
+    try:
+        lock.acquire(timeout=max(0.0, deadline - time.monotonic()), poll_interval=_POLL_SECONDS)
+    except Timeout as error:
+        raise StackError(
+            "the stack is not ready: another shell is starting it", "", "`mlparity down`, then `up`"
+        ) from (error)
+    try:
+        process = None if _up_or_coming(folder) else _spawn(spec, folder, foreground=foreground)
+        if process is not None:
+            _until_it_has_the_folder(process, folder, deadline)
+        return process
+    finally:
+        lock.release()
+
+
+def _until_it_has_the_folder(process: subprocess.Popen[bytes], folder: DataFolder, deadline: float) -> None:
+    """Wait until the supervisor holds its lock, so that every other shell sees it; or has ended, or is late."""
+    try:
+        while process.poll() is None and not lock_is_held(folder) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    except BaseException:
+        stop_process(process.pid)
+        process.wait()
+        raise
 
 
 def _up_or_coming(folder: DataFolder) -> bool:
