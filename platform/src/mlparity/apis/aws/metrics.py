@@ -40,6 +40,15 @@ class ServiceMetric:
     unit: str
     at: datetime
     samples: Sequence[tuple[float, float]] = ()
+    # Or of many whose values nobody knows: how many, their sum, the least and the greatest.
+    summary: tuple[float, float, float, float] | None = None
+
+    def datum(self) -> Datum:
+        """As it is kept."""
+        at = floored(self.at, 1)
+        if self.summary is not None:
+            return Datum(at, *self.summary, self.unit)
+        return Datum.of(at, self.samples or [(self.value, 1.0)], self.unit)
 
 
 class MetricsService:
@@ -67,10 +76,7 @@ class MetricsService:
     def publish(self, metrics: Sequence[ServiceMetric]) -> None:
         """Keep what a service of this stack says of itself."""
         data = [
-            (
-                Series(self._home_region, each.namespace, each.name, each.dimensions),
-                Datum.of(floored(each.at, 1), each.samples or [(each.value, 1.0)], each.unit),
-            )
+            (Series(self._home_region, each.namespace, each.name, each.dimensions), each.datum())
             for each in metrics
             if math.isfinite(each.value)
         ]

@@ -28,6 +28,7 @@ _ECHOED = (
     "NetworkConfig",
     "RoleArn",
     "ExperimentConfig",
+    "MonitoringScheduleArn",
 )
 
 
@@ -87,11 +88,12 @@ def render(api: SageMaker, job: Job) -> Response:
     if message := job.results.get("message"):
         response["ExitMessage"] = message
     if job.phase is Phase.FAILED:
-        response["FailureReason"] = _reason(job)
+        response["FailureReason"] = reason(job)
     return response
 
 
-def _reason(job: Job) -> str:
+def reason(job: Job) -> str:
+    """``FailureReason`` of a processing job that failed."""
     if job.failure_kind is FailureKind.PROGRAM:
         return f"AlgorithmError: See job logs for more information, exit code: {exit_code(job)}"
     return failure_reason(job)
@@ -116,7 +118,7 @@ def _summary(api: SageMaker, job: Job) -> Response:
     if job.ended_at is not None:
         summary["ProcessingEndTime"] = job.ended_at
     if job.phase is Phase.FAILED:
-        summary["FailureReason"] = _reason(job)
+        summary["FailureReason"] = reason(job)
     return summary
 
 

@@ -18,6 +18,9 @@ _DOCUMENTS = {
     "pipeline": "Pipeline",
     "model": "Model",
     "endpoint-config": "EndpointConfig",
+    "monitoring-schedule": "MonitoringSchedule",
+    "data-quality-job-definition": "DataQualityJobDefinition",
+    "model-quality-job-definition": "ModelQualityJobDefinition",
     "mlflow-tracking-server": "MlflowTrackingServer",
     "mlflow-app": "MlflowApp",
 }
