@@ -15,11 +15,12 @@ from typing import Any
 from starlette.routing import Route
 
 from mlparity.apis.aws import AwsServices
-from mlparity.apis.sagemaker import lineage_jobs, mlflow_servers, state_events, warm_pools
+from mlparity.apis.sagemaker import lineage_jobs, mlflow_servers, monitoring_executions, state_events, warm_pools
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
+from mlparity.apis.sagemaker.monitoring_schedules import MonitoringTimer
 from mlparity.apis.sagemaker.steps import handlers
 from mlparity.apis.sagemaker.steps import tuning as tuning_step
 from mlparity.apis.sagemaker.tuning_jobs import KIND as TUNING_JOB
@@ -49,7 +50,7 @@ from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.serving.routing.capture_upload import CaptureUploader
-from mlparity.stack import service_metrics
+from mlparity.stack import monitoring_metrics, service_metrics
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
@@ -125,7 +126,7 @@ class ControlPlane:
         self._loops = retraining_loop(
             lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake
         )
-        self._timers.add(self._loops)
+        self._timers.add(self._loops, MonitoringTimer(self._sagemaker))
         self._aws = AwsServices(
             config,
             self._database,
@@ -183,6 +184,7 @@ class ControlPlane:
     def _listen(self) -> None:
         api = self._sagemaker
         self._jobs.listen(partial(state_events.job, api), within=True)
+        self._jobs.listen(partial(monitoring_executions.on_job, api), within=True)
         self._jobs.listen(partial(lineage_jobs.job, api))
         self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)
@@ -193,6 +195,7 @@ class ControlPlane:
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
         self._jobs.listen(service_metrics.training(self._aws.publish_metrics, self._logs))
         self._runs.listen(*service_metrics.pipelines(self._aws.publish_metrics, api.clock))
+        self._jobs.listen(monitoring_metrics.monitoring(self._aws.publish_metrics))
         self._events.subscribe(self._to_event_bridge)
         self._aws.listen(self._loops.on_event)
 
