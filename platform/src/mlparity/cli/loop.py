@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from mlparity.cli import output
 from mlparity.cli.choice import Choice
-from mlparity.errors import ConfigurationError, ConflictError, InvalidRequestError, NotFoundError, StackError
-from mlparity.stack import health
+from mlparity.errors import ConfigurationError
+from mlparity.stack.loop_client import Loops
 from mlparity.stack.running import require_running
 
-_ERRORS = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
 _SECOND = 19  # characters of an ISO time
 
 
 def create(choice: Choice, path: Path) -> None:
     """Make a loop of a YAML (or JSON) file, or change it."""
-    made = _ask(choice, "PUT", "loops", json.dumps(_read(path)).encode())
+    made = _loops(choice).create(_read(path))
     definition = made["definition"]
     output.line(
         f"loop {made['name']} watches {definition['endpoint']}; it retrains with pipeline "
@@ -30,7 +27,7 @@ def create(choice: Choice, path: Path) -> None:
 
 def list_loops(choice: Choice, *, as_json: bool) -> None:
     """Every loop with its last cycle."""
-    loops = _ask(choice, "GET", "loops")["loops"]
+    loops = _loops(choice).list()
     if as_json:
         output.as_json(loops)
     elif not loops:
@@ -42,7 +39,7 @@ def list_loops(choice: Choice, *, as_json: bool) -> None:
 
 def show(choice: Choice, name: str, *, as_json: bool) -> None:
     """One loop: each cycle's steps, newest cycle first, each with its reason."""
-    loop = _ask(choice, "GET", f"loops/{quote(name, safe='')}")
+    loop = _loops(choice).show(name)
     if as_json:
         output.as_json(loop)
         return
@@ -71,8 +68,7 @@ def show(choice: Choice, name: str, *, as_json: bool) -> None:
 
 def act(choice: Choice, name: str, action: str, reason: str = "") -> None:
     """Pause, resume or trigger a loop."""
-    query = f"?reason={quote(reason, safe='')}" if reason else ""
-    answer = _ask(choice, "POST", f"loops/{quote(name, safe='')}/{action}{query}")
+    answer = _loops(choice).act(name, action, reason)
     if action == "trigger":
         output.line(f"cycle {answer['number']}: {answer['state']} ({answer['history'][-1]['reason']})")
     else:
@@ -81,7 +77,7 @@ def act(choice: Choice, name: str, action: str, reason: str = "") -> None:
 
 def delete(choice: Choice, name: str) -> None:
     """Forget a loop and what it has done."""
-    _ask(choice, "DELETE", f"loops/{quote(name, safe='')}")
+    _loops(choice).delete(name)
     output.line(f"loop {name} is gone; its models, endpoints and pipelines stay")
 
 
@@ -97,18 +93,9 @@ def _read(path: Path) -> Any:
         raise ConfigurationError(f"{path} is not YAML", " ".join(str(error).split()), "mend the file") from error
 
 
-def _ask(choice: Choice, method: str, path: str, body: bytes = b"") -> Any:
+def _loops(choice: Choice) -> Loops:
     record = require_running(choice.folder())
-    base = next(child.url for child in record.children if child.name == "control-plane") + "/_mlparity"
-    try:
-        response = health.request(method, f"{base}/{path}", body=body)
-    except OSError as error:
-        raise StackError("the control plane does not answer", str(error), "see `mlparity status`") from error
-    answer = json.loads(response.body)
-    if response.status != HTTPStatus.OK:
-        kind = _ERRORS.get(HTTPStatus(response.status), InvalidRequestError)
-        raise kind(answer["what"], answer["why"], answer["hint"])
-    return answer
+    return Loops(next(child.url for child in record.children if child.name == "control-plane"))
 
 
 def _activity(loop: Any) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,11 +15,20 @@ from typing import Any
 from starlette.routing import Route
 
 from mlparity.apis.aws import AwsServices
-from mlparity.apis.sagemaker import lineage_jobs, mlflow_servers, monitoring_executions, state_events, warm_pools
+from mlparity.apis.sagemaker import (
+    endpoint_events,
+    lineage_endpoints,
+    lineage_jobs,
+    mlflow_servers,
+    monitoring_executions,
+    state_events,
+    warm_pools,
+)
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
+from mlparity.apis.sagemaker.hosting import Hosting
 from mlparity.apis.sagemaker.monitoring_schedules import MonitoringTimer
 from mlparity.apis.sagemaker.steps import handlers
 from mlparity.apis.sagemaker.steps import tuning as tuning_step
@@ -49,14 +58,13 @@ from mlparity.gateway.router_app import RouterApp
 from mlparity.ids import IdSource, SystemIds
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
-from mlparity.serving.routing.capture_upload import CaptureUploader
 from mlparity.stack import monitoring_metrics, service_metrics
 from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.endpoint_plane import EndpointPlane
 from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.retraining import retraining_loop
-from mlparity.stack.router import router
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -102,6 +110,33 @@ class ControlPlane:
             ids,
         )
         self._events = EventJournal(self._database, clock, ids)
+        self._timers = TimerService(clock)
+        self._aws = AwsServices(
+            config,
+            self._database,
+            clock,
+            ids,
+            self._logs,
+            timers=self._timers,
+            start_pipeline=pipeline_starter(lambda: self._sagemaker),
+            invoke_function=function_invoker(lambda: self._sagemaker),
+            read_object=self._store.get_bytes,
+        )
+        self._endpoints = EndpointPlane(
+            config,
+            self._database,
+            self._store,
+            executors,
+            self._runtimes,
+            environments,
+            self._logs,
+            self._timers,
+            clock,
+            ids,
+            secrets=self._aws.credentials(),
+            act_as=self._act_as,
+            alarms=self._in_alarm,
+        )
         self._sagemaker = SageMaker(
             arns=Arns(config.region, config.account_id),
             model=AwsModel.load("sagemaker"),
@@ -120,27 +155,13 @@ class ControlPlane:
             image_metrics=self._image_metrics,
             send_message=lambda url, body: self._aws.send_message(url, body),  # noqa: PLW0108 - made below
             function=lambda arn: self._aws.function(arn),  # noqa: PLW0108 - made below
+            hosting=Hosting(self._endpoints.endpoints, self._unknown_alarms, self._aws.publish_to_topic),
             needs_other_approver=lambda group: self._loops.governs(group),  # noqa: PLW0108 - made below
         )
-        self._timers = TimerService(clock)
         self._loops = retraining_loop(
             lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake
         )
         self._timers.add(self._loops, MonitoringTimer(self._sagemaker))
-        self._aws = AwsServices(
-            config,
-            self._database,
-            clock,
-            ids,
-            self._logs,
-            timers=self._timers,
-            start_pipeline=pipeline_starter(lambda: self._sagemaker),
-            invoke_function=function_invoker(lambda: self._sagemaker),
-            read_object=self._store.get_bytes,
-        )
-        self._router = router(config, self._aws.credentials())
-        self._captures = CaptureUploader(config.capture_dir, self._store)
-        self._router.on_spooled(self._captures.notice)
         self._listen()
         self.app = self._endpoint(clock, ids)
 
@@ -153,14 +174,13 @@ class ControlPlane:
         artifacts = f"s3://{self._config.mlflow_bucket}/artifacts"
         mlflow_servers.ensure_default(self._sagemaker, self._config.profile, artifacts, self._config.role_arn)
         self._events.start()
-        self._captures.start()
-        self._router.start()
         self._containers.recover()
         self._jobs.recover()
         lineage_jobs.recover(self._sagemaker)
         self._tracking.start()
         self._runs.start()
         self._tunings.start()
+        self._endpoints.start()
         self._timers.start()
         self._in_background("warm-up", self._warm_up)
         self._in_background("log-index", self._index_logs)
@@ -168,9 +188,8 @@ class ControlPlane:
     def close(self) -> None:
         """Stop the jobs and the threads. The database keeps the truth for the next start."""
         self._closing.set()
-        self._router.close()
-        self._captures.close()
         self._timers.close()
+        self._endpoints.close()
         self._aws.close()
         self._runs.close()
         self._tunings.close()
@@ -193,6 +212,8 @@ class ControlPlane:
         self._tunings.listen(partial(tuning_step.on_tuning, api))
         self._runs.listen(partial(lineage_jobs.run, api), lambda _run, _step, _before: None)
         self._runs.listen(partial(state_events.run, api), partial(state_events.step, api))
+        self._endpoints.endpoints.listen(partial(endpoint_events.endpoint, api), within=True)
+        self._endpoints.endpoints.listen(partial(lineage_endpoints.endpoint, api), within=True)
         self._jobs.listen(service_metrics.training(self._aws.publish_metrics, self._logs))
         self._runs.listen(*service_metrics.pipelines(self._aws.publish_metrics, api.clock))
         self._jobs.listen(monitoring_metrics.monitoring(self._aws.publish_metrics))
@@ -218,12 +239,19 @@ class ControlPlane:
             admin=Admin(self._jobs, self._runs.repository, self._logs.create, self._admin_routes()).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
-            invocations=RouterApp(self._router),
+            invocations=RouterApp(self._endpoints.router),
             others=self._aws,
         )
 
     def _admin_routes(self) -> list[Route]:
         return [*admin_loops.routes(ADMIN_PREFIX, self._loops)]
+
+    def _in_alarm(self, names: Sequence[str]) -> Sequence[str]:
+        return [name for name, state in self._aws.alarm_states(names).items() if state == "ALARM"]
+
+    def _unknown_alarms(self, names: Sequence[str]) -> Sequence[str]:
+        known = self._aws.alarm_states(names)
+        return [name for name in names if name not in known]
 
     def _act_as(self, role_arn: str) -> Mapping[str, str]:
         return role_variables(self._aws.credentials().of_role(role_arn, _JOB_SESSION))

@@ -118,6 +118,15 @@ class AwsServices:
         """Send a text to an SQS queue. Raises ``AwsError``."""
         self._moto.ask("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": body}, self._region)
 
+    def publish_to_topic(self, topic_arn: str, text: str) -> None:
+        """Publish a text to an SNS topic. Raises ``AwsError``."""
+        region = topic_arn.split(":")[3] if topic_arn.count(":") >= 5 else self._region  # noqa: PLR2004 - an ARN's parts
+        self._moto.ask("sns", "Publish", {"TopicArn": topic_arn, "Message": text}, region)
+
+    def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        """The states (OK, ALARM, INSUFFICIENT_DATA) of those of the alarms that exist, by name."""
+        return self._natives.alarms.states(self._region, names)
+
     def function(self, arn: str) -> FunctionCode:
         """A Lambda function that somebody has created here. Raises ``NotFoundError``, which tells how to."""
         return functions.function(self._moto, arn)

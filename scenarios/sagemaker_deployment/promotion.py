@@ -1,0 +1,106 @@
+"""Deploying a package to an environment: the same ARN everywhere, nothing is built again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mlparity.scenarios import Platform
+from scenarios.sagemaker_deployment.environments import VARIANT, Environment
+
+_ON_THE_WAY = {"Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting"}
+
+
+def promote(platform: Platform, environment: Environment, package: str, role: str, base: str) -> dict[str, Any]:
+    """Bring the package to the environment's endpoint and wait; DescribeEndpoint at the end, whatever it is."""
+    begin_promotion(platform, environment, package, role, base)
+    return settled(platform, environment.endpoint)
+
+
+def begin_promotion(platform: Platform, environment: Environment, package: str, role: str, base: str) -> str:
+    """Create or update the endpoint; the name of its new configuration."""
+    sagemaker = platform.client("sagemaker")
+    name = f"{environment.endpoint}-v{package.rpartition('/')[2]}-{int(time.time())}"
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"ModelPackageName": package})
+    config: dict[str, Any] = {
+        "EndpointConfigName": name,
+        "ProductionVariants": [
+            {
+                "VariantName": VARIANT,
+                "ModelName": name,
+                "InstanceType": environment.instance_type,
+                "InitialInstanceCount": environment.instances,
+                "InitialVariantWeight": 1.0,
+            }
+        ],
+        "Tags": [{"Key": "model-package", "Value": package}, {"Key": "environment", "Value": environment.name}],
+    }
+    if environment.capture:
+        config["DataCaptureConfig"] = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": environment.capture.percentage,
+            "DestinationS3Uri": f"{base}/capture",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+        }
+    sagemaker.create_endpoint_config(**config)
+    if exists(platform, environment.endpoint):
+        sagemaker.update_endpoint(
+            EndpointName=environment.endpoint,
+            EndpointConfigName=name,
+            DeploymentConfig=environment.deployment_config(),
+        )
+    else:
+        sagemaker.create_endpoint(EndpointName=environment.endpoint, EndpointConfigName=name)
+    return name
+
+
+def settled(
+    platform: Platform, endpoint: str, meanwhile: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """DescribeEndpoint once nothing is under way; ``meanwhile`` is called with every look before."""
+    every, limit = (0.1, 300.0) if platform.local else (15.0, 3600.0)
+    began = time.monotonic()
+    while True:
+        described: dict[str, Any] = platform.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+        if described["EndpointStatus"] not in _ON_THE_WAY:
+            return described
+        platform.check(time.monotonic() - began < limit, f"{endpoint} was {described['EndpointStatus']} for too long")
+        if meanwhile is not None:
+            meanwhile(described)
+        time.sleep(every)
+
+
+def create_alarms(platform: Platform, environment: Environment) -> None:
+    """The alarms that guard the environment's rollouts."""
+    for alarm in environment.alarms:
+        platform.client("cloudwatch").put_metric_alarm(
+            AlarmName=environment.alarm_name(alarm),
+            Namespace="AWS/SageMaker",
+            MetricName=alarm.metric,
+            Dimensions=[
+                {"Name": "EndpointName", "Value": environment.endpoint},
+                {"Name": "VariantName", "Value": VARIANT},
+            ],
+            Statistic=alarm.statistic,
+            Period=alarm.period_seconds,
+            EvaluationPeriods=1,
+            Threshold=alarm.threshold,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            TreatMissingData="notBreaching",
+        )
+
+
+def serving_package(platform: Platform, endpoint: str) -> str:
+    """The package that the endpoint's configuration was made from."""
+    sagemaker = platform.client("sagemaker")
+    config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+    model = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]["ModelName"]
+    return str(sagemaker.describe_model(ModelName=model)["PrimaryContainer"]["ModelPackageName"])
+
+
+def exists(platform: Platform, endpoint: str) -> bool:
+    """Whether the endpoint is there."""
+    found = platform.client("sagemaker").list_endpoints(NameContains=endpoint)["Endpoints"]
+    return endpoint in {item["EndpointName"] for item in found}
