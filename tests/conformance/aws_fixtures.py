@@ -16,11 +16,13 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
+from mlparity.apis.aws.application_autoscaling import Scalable
 from mlparity.apis.aws.services import AwsServices
 from mlparity.apis.aws.targets import PipelineStarter
 from mlparity.clock import Clock, SystemClock
 from mlparity.engine.logs import JobLogStore
 from mlparity.engine.scheduling import TimerService
+from mlparity.errors import ConflictError
 from mlparity.ids import SystemIds
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.state import Database
@@ -82,9 +84,29 @@ class Stack:
         return found
 
 
+@dataclass
+class Variants:
+    """Endpoint variants to scale: every one is there, with one instance at first. ``refuses``: none can be changed."""
+
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    refuses: bool = False
+
+    def capacity(self, endpoint: str, variant: str) -> int | None:
+        return None if endpoint == "absent" else self.counts.get((endpoint, variant), 1)
+
+    def set_capacity(self, endpoint: str, variant: str, instances: int) -> None:
+        if self.refuses:
+            raise ConflictError("the endpoint is being updated")
+        self.counts[endpoint, variant] = instances
+
+
 @contextmanager
 def stack(
-    folder: Path, account_id: str, clock: Clock | None = None, start_pipeline: PipelineStarter | None = None
+    folder: Path,
+    account_id: str,
+    clock: Clock | None = None,
+    start_pipeline: PipelineStarter | None = None,
+    scalable: Scalable | None = None,
 ) -> Iterator[Stack]:
     """Start over ``folder``. Accounts keep tests apart: moto's state belongs to the process.
 
@@ -95,7 +117,16 @@ def stack(
     clock = clock or SystemClock()
     logs = JobLogStore(folder / "joblogs", clock)
     timers = TimerService(clock)
-    services = AwsServices(config, database, clock, SystemIds(), logs, timers=timers, start_pipeline=start_pipeline)
+    services = AwsServices(
+        config,
+        database,
+        clock,
+        SystemIds(),
+        logs,
+        timers=timers,
+        start_pipeline=start_pipeline,
+        scalable=scalable or Variants(),
+    )
     services.recover()
     running = Stack(config, services, logs, "", timers)
     try:

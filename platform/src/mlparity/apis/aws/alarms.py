@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,6 +75,11 @@ class Alarms:
                 self._evaluate(alarm, now)
         if whole_minute and now.minute == 0:
             self._store.forget_history(now - HISTORY)
+
+    def states(self, region: str, names: Sequence[str]) -> dict[str, str]:
+        """The states of those of the alarms that exist, by name."""
+        found = ((name, self._store.get(region, name)) for name in names)
+        return {name: alarm.state for name, alarm in found if alarm is not None}
 
     def set_state(self, alarm: Alarm, state: str, reason: str, data: str) -> None:
         """Bring an alarm into a state: remembered, published and acted on where it is another."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from mlparity.apis.aws.application_autoscaling_store import (
@@ -38,6 +39,17 @@ class Scalable(Protocol):
     def set_capacity(self, endpoint: str, variant: str, instances: int) -> None:
         """Change it. Raises ``MlparityError`` where the endpoint cannot be changed now."""
         ...
+
+
+class NothingScalable:
+    """A ``Scalable`` for a stack without endpoints."""
+
+    def capacity(self, endpoint: str, variant: str) -> int | None:  # noqa: ARG002 - the protocol's signature
+        """There is none."""
+        return None
+
+    def set_capacity(self, endpoint: str, variant: str, instances: int) -> None:
+        """Never called: there is no target without a variant."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +129,9 @@ class AutoscalingService:
         return {"ScalableTargets": [self._rendered(each) for each in shown], **token}
 
     def _rendered(self, target: ScalableTarget) -> dict[str, Any]:
-        body = {name: value for name, value in target.body.items() if name != "Id"}
-        return {**_names(target.resource), **body, "CreationTime": target.created_at,
+        shown = ("MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
+        body = {name: target.body[name] for name in shown}
+        return {**names_of(target.resource), **body, "CreationTime": target.created_at,
                 "ScalableTargetARN": target.arn(self.account_id)}  # fmt: skip
 
     # -- policies ----------------------------------------------------------------------------------------------
@@ -168,7 +181,7 @@ class AutoscalingService:
     def _rendered_policy(self, policy: ScalingPolicy) -> dict[str, Any]:
         shown = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")
         return {
-            **_names(policy.resource),
+            **names_of(policy.resource),
             **{member: policy.body[member] for member in shown},
             "PolicyARN": policy.arn(self.account_id),
             "Alarms": [],
@@ -184,7 +197,7 @@ class AutoscalingService:
             page = self.store.activities(region, params.get("ResourceId", ""), limit, params.get("NextToken"))
         except InvalidRequestError:
             raise AwsError("InvalidNextTokenException", "The next token supplied is invalid") from None
-        shown = [dict(each.body) for each in page.items]
+        shown = [_activity(each.body) for each in page.items]
         return {"ScalingActivities": shown, **({"NextToken": page.next_token} if page.next_token else {})}
 
     def _tags(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any]:
@@ -199,6 +212,11 @@ class AutoscalingService:
             case _:
                 return {"Tags": self.store.tags.get(arn)}
         return {}
+
+
+def _activity(body: Mapping[str, Any]) -> dict[str, Any]:
+    times = {name: datetime.fromisoformat(body[name]) for name in ("StartTime", "EndTime")}
+    return {**body, **times}
 
 
 def split(resource: str) -> tuple[str, str]:
@@ -246,7 +264,8 @@ def _check_tracking(config: Mapping[str, Any]) -> None:
         raise _invalid("TargetValue must be greater than 0")
 
 
-def _names(resource: str) -> dict[str, Any]:
+def names_of(resource: str) -> dict[str, Any]:
+    """The members that say which target something is about."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
 
 

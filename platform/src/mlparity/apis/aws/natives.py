@@ -9,6 +9,9 @@ from typing import Any
 from mlparity.apis.aws import alarms_tags, ecr_images, iam_simulation
 from mlparity.apis.aws.alarms import CLOUDWATCH, Alarms, AlarmsService
 from mlparity.apis.aws.alarms_store import AlarmStore
+from mlparity.apis.aws.application_autoscaling import AutoscalingService, NothingScalable, Scalable
+from mlparity.apis.aws.application_autoscaling_store import AutoscalingStore
+from mlparity.apis.aws.application_autoscaling_work import AutoscalingWork
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials, KeyPair
 from mlparity.apis.aws.deliveries import Deliveries
@@ -65,6 +68,7 @@ class Natives:
         timers: TimerService,
         start_pipeline: PipelineStarter | None,
         invoke_function: FunctionInvoker | None,
+        scalable: Scalable | None,
     ) -> None:
         self._config = config
         journal, runtime = Journal(database), MotoRuntime(config.account_id, clock)
@@ -98,7 +102,10 @@ class Natives:
         self.metrics = MetricsService(metrics, clock, config.region)
         self.alarms = Alarms(config.account_id, alarms, metrics, queue, clock, ids)
         self._alarms = AlarmsService(config.account_id, alarms, self.alarms, self._metric_tags, clock, timers.wake)
-        timers.add(self.schedules, self.rule_schedules, self.metrics, self.alarms, queue)
+        targets_store, variants = AutoscalingStore(database, clock), scalable or NothingScalable()
+        scaling = AutoscalingWork(targets_store, metrics, variants, clock, ids)
+        self._autoscaling = AutoscalingService(config.account_id, targets_store, variants, ids, timers.wake)
+        timers.add(self.schedules, self.rule_schedules, self.metrics, self.alarms, queue, scaling)
         self._sts = StsService(config.account_id, self.credentials, self._find_role)
         self._logs = LogsService(logs, config.account_id, config.region)
 
@@ -114,6 +121,7 @@ class Natives:
             "events": lambda: self.events.handle(operation, params, region),
             "ecr": lambda: self._handle_ecr(entry, operation, params, region),
             "logs": lambda: self._handle_logs(operation, params, region),
+            "application-autoscaling": lambda: self._autoscaling.handle(operation, params, region),
         }
         handler = handlers.get(entry.name)
         return None if handler is None else handler()

@@ -10,6 +10,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 
 from mlparity.apis.aws import ecr_images, functions, guards, queue_polling
+from mlparity.apis.aws.application_autoscaling import Scalable
 from mlparity.apis.aws.authentication import authenticate
 from mlparity.apis.aws.config import AwsConfig
 from mlparity.apis.aws.credentials import Credentials
@@ -54,10 +55,12 @@ class AwsServices:
         start_pipeline: PipelineStarter | None = None,
         invoke_function: FunctionInvoker | None = None,
         read_object: functions.ReadObject | None = None,
+        scalable: Scalable | None = None,
     ) -> None:
         """Schedules, retries and alarms become work of ``timers``; whoever made it starts it after ``recover``.
 
-        ``read_object`` gives an object of S3 by bucket and key: the code of functions may be one.
+        ``read_object`` gives an object of S3 by bucket and key: the code of functions may be one. ``scalable`` are the
+        endpoint variants that Application Auto Scaling may scale.
         """
         self._read_object = read_object
         self._clock = clock
@@ -66,7 +69,7 @@ class AwsServices:
         self._models = Models()
         timers = timers or TimerService(clock)
         self._natives = Natives(
-            config, database, clock, ids, logs, self._models, timers, start_pipeline, invoke_function
+            config, database, clock, ids, logs, self._models, timers, start_pipeline, invoke_function, scalable
         )
         self._moto = self._natives.moto
         self._limiter = CapacityLimiter(_THREADS)
@@ -120,11 +123,10 @@ class AwsServices:
 
     def publish_to_topic(self, topic_arn: str, text: str) -> None:
         """Publish a text to an SNS topic. Raises ``AwsError``."""
-        region = topic_arn.split(":")[3] if topic_arn.count(":") >= 5 else self._region  # noqa: PLR2004 - an ARN's parts
-        self._moto.ask("sns", "Publish", {"TopicArn": topic_arn, "Message": text}, region)
+        self._moto.ask("sns", "Publish", {"TopicArn": topic_arn, "Message": text}, self._region)
 
-    def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
-        """The states (OK, ALARM, INSUFFICIENT_DATA) of those of the alarms that exist, by name."""
+    def alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
+        """The states (OK, ALARM, INSUFFICIENT_DATA) of those of the CloudWatch alarms that exist, by name."""
         return self._natives.alarms.states(self._region, names)
 
     def function(self, arn: str) -> FunctionCode:

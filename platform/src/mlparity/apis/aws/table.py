@@ -214,9 +214,20 @@ SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         "application-autoscaling",
         "application-autoscaling",
-        _JOURNALED,
-        moto="applicationautoscaling",
-        note="targets and policies are kept, nothing scales by them",
+        "native",
+        native=frozenset(
+            {
+                "DeleteScalingPolicy", "DeregisterScalableTarget", "DescribeScalableTargets",
+                "DescribeScalingActivities", "DescribeScalingPolicies", "ListTagsForResource", "PutScalingPolicy",
+                "RegisterScalableTarget", "TagResource", "UntagResource",
+            }
+        ),
+        refused=dict.fromkeys(
+            ("DeleteScheduledAction", "DescribeScheduledActions", "PutScheduledAction"),
+            "is not served by mlparity: capacities follow metrics only",
+        ),
+        note="instance counts of SageMaker's endpoint variants, by target tracking of invocations per instance or of "
+        "one metric; no step, scheduled or predictive scaling",
     ),
 )  # fmt: skip
 
