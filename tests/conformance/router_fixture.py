@@ -38,8 +38,9 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: 
     handler.send_response(status)
     for name, value in {"Content-Type": "text/csv", "Content-Length": str(len(body)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
+    lines = b"".join(handler._headers_buffer)  # type: ignore[attr-defined]  # noqa: SLF001 - one write: whole, or not
+    handler._headers_buffer = []  # type: ignore[attr-defined]  # noqa: SLF001
+    handler.wfile.write(lines + b"\r\n" + body)
 
 
 def die(worker: LittleWorker, handler: BaseHTTPRequestHandler, _body: bytes) -> None:

@@ -15,14 +15,17 @@ from mlparity.stack.child import READY_FD
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
+    from mlparity.stack.hand_over import HandOver
+
 Beside = Callable[["ServerState"], Awaitable[asyncio.Server]]
 _GRACE_SECONDS = 5  # for requests in flight when told to stop
 
 
-def serve(app: Any, fd: int, started: float, beside: Beside | None = None) -> None:
+def serve(app: Any, fd: int, started: float, beside: Beside | None = None, hand_over: HandOver | None = None) -> None:
     """Serve ``app`` on the listening socket ``fd`` until SIGTERM; ``started`` is ``time.monotonic()`` at start.
 
     ``beside`` opens another listener in the same event loop, whose connections count as uvicorn's own.
+    ``hand_over`` gives connections that begin with an invocation to the router.
     """
     import uvicorn
 
@@ -31,7 +34,7 @@ def serve(app: Any, fd: int, started: float, beside: Beside | None = None) -> No
         interface="asgi3",
         proxy_headers=False,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=hand_over.protocol if hand_over is not None else "httptools",  # type: ignore[arg-type] # makes them
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -47,6 +50,8 @@ def serve(app: Any, fd: int, started: float, beside: Beside | None = None) -> No
         if server.started:
             if beside is not None:
                 server.servers.append(await beside(server.server_state))
+            if hand_over is not None:
+                server.servers.append(await hand_over.open(config, server.server_state))
             tell_ready(started)
 
     # ``startup`` is the only place that knows when requests are taken.

@@ -31,7 +31,7 @@ def router(
             return None
         return signing_key(secret, question["date"], question["region"], question["service"]).hex()
 
-    settings = RouterSettings(config.region, config.account_id, str(spool), capture_seconds, "")
+    settings = RouterSettings(config.region, config.account_id, str(spool), capture_seconds)
     command = (sys.executable, "-m", "mlparity.stack.serve_router", "--settings", settings.as_text())
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     environment = {**kept, "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}

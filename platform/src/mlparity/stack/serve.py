@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from mlparity.errors import ConfigurationError, MlparityError
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.gateway import gateway, prepare_gateway
+from mlparity.stack.hand_over import HandOver
 from mlparity.stack.listening import serve
 from mlparity.stack.spec import StackSpec
 
@@ -81,7 +82,8 @@ def main() -> int:
             beside = partial(gateway(plane.app, spec.config).open, socket.socket(fileno=arguments.gateway_fd))
         try:
             plane.start()
-            serve(plane.app, arguments.fd, started, beside)
+            hand_over: HandOver | None = getattr(plane, "hand_over", None)  # a plane without a router has none
+            serve(plane.app, arguments.fd, started, beside, hand_over)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
             plane.close()

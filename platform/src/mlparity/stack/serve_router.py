@@ -1,4 +1,4 @@
-"""The router's process: ``python -m mlparity.stack.serve_router --control FD --listen FD --settings JSON``.
+"""The router's process: ``python -m mlparity.stack.serve_router --settings JSON --control FD …``.
 
 Composes the vendor-neutral router with SageMaker's runtime front. ``stack.router`` makes its command line.
 """
@@ -25,7 +25,7 @@ from mlparity.serving.routing.capture import CaptureSpool, SpoolSettings
 from mlparity.serving.routing.control import Channel
 from mlparity.serving.routing.dispatching import Dispatcher
 from mlparity.serving.routing.elsewhere import Elsewhere
-from mlparity.serving.routing.listening import Parts, route
+from mlparity.serving.routing.listening import Parts, Sockets, route
 from mlparity.serving.routing.measuring import Measurements
 
 
@@ -37,14 +37,13 @@ class RouterSettings:
     account_id: str
     spool: str  # folder
     capture_seconds: float
-    control_plane: str  # unix socket of the control plane's ASGI app, for what is no invocation; "": there is none
 
     def as_text(self) -> str:
         """For the command line."""
         return json.dumps(asdict(self))
 
 
-def _parts(settings: RouterSettings, channel: Channel) -> Parts:
+def _parts(settings: RouterSettings, elsewhere: str, channel: Channel) -> Parts:
     import asyncio
     from random import Random
 
@@ -62,9 +61,10 @@ def _parts(settings: RouterSettings, channel: Channel) -> Parts:
         channel.ask(asdict(scope), answered)
 
     errors = Errors(settings.region, settings.account_id)
-    elsewhere = Elsewhere(settings.control_plane, loop)
-    front = RuntimeFront(dispatcher, Signatures(ask, clock), errors, clock, random, elsewhere)
-    return Parts(dispatcher, spool, front)
+    signatures = Signatures(ask, clock)
+    front = RuntimeFront(dispatcher, signatures, errors, clock, random, Elsewhere(elsewhere, loop))
+    forwarded = RuntimeFront(dispatcher, signatures, errors, clock, random, None)
+    return Parts(dispatcher, spool, front, forwarded)
 
 
 def main() -> int:
@@ -72,14 +72,16 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--listen", type=int, required=True)
+    parser.add_argument("--handed", type=int, required=True)
+    parser.add_argument("--elsewhere", required=True, help="unix socket that serves what is no invocation")
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = RouterSettings(**json.loads(arguments.settings))
-    control, listener = socket.socket(fileno=arguments.control), socket.socket(fileno=arguments.listen)
+    sockets = Sockets(*(socket.socket(fileno=fd) for fd in (arguments.control, arguments.listen, arguments.handed)))
     import uvloop
 
-    uvloop.run(route(control, listener, lambda channel: _parts(settings, channel)))
+    uvloop.run(route(sockets, lambda channel: _parts(settings, arguments.elsewhere, channel)))
     return 0
 
 

@@ -74,8 +74,9 @@ class Connections:
 class ServerConnection(asyncio.Protocol):
     """One client. The handler calls ``answer`` once for each request, or ``write`` and then ``done``."""
 
-    def __init__(self, handle: Handler, connections: Connections) -> None:
+    def __init__(self, handle: Handler, connections: Connections, first: bytes = b"") -> None:
         self._handle = handle
+        self._first = first  # bytes that were read before the connection came here
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -102,6 +103,9 @@ class ServerConnection(asyncio.Protocol):
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)  # by its methods; uvloop's is none by its class
         self._connections.entered(self)
+        if self._first:
+            first, self._first = self._first, b""
+            self.data_received(first)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
         """The client went; an answer that still comes is dropped."""

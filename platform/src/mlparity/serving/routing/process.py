@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ Report = Callable[[Sequence[VariantMetrics]], None]
 
 @dataclass(frozen=True)
 class Launch:
-    """How the router is started: ``--control FD --listen FD`` are appended to ``command``."""
+    """How the router is started; its descriptors are appended to ``command``."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -70,6 +71,8 @@ class RouterProcess:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.socket_path)
         self._listener.listen(_BACKLOG)
+        self.control_plane_path = str(folder / "control-plane.sock")  # HTTP: what is not the router's own
+        self.hand_over, self._handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._keeper = threading.Thread(target=self._keep, name="router", daemon=True)
         self._teller = threading.Thread(target=self._tell, name="router-reports", daemon=True)
 
@@ -104,7 +107,8 @@ class RouterProcess:
         self._heard.put(None)
         if self._teller.is_alive():
             self._teller.join()
-        self._listener.close()
+        for sock in (self._listener, self.hand_over, self._handed):
+            sock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -201,8 +205,9 @@ class RouterProcess:
                     process.wait()
 
     def _spawn(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        fds = (control.fileno(), self._listener.fileno())
-        command = [*self._launch.command, "--control", str(fds[0]), "--listen", str(fds[1])]
+        fds = (control.fileno(), self._listener.fileno(), self._handed.fileno())
+        numbers = zip(("--control", "--listen", "--handed"), map(str, fds), strict=True)
+        command = [*self._launch.command, *chain.from_iterable(numbers), "--elsewhere", self.control_plane_path]
         with self._launch.log_path.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - the stack's own module
                 command,

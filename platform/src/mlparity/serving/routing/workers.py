@@ -54,7 +54,7 @@ class Worker:
         self.idle: list[WorkerConnection] = []
         self.connections: set[WorkerConnection] = set()
         self.leaving = False  # no table names it any more: it gets nothing new
-        self.refused = False  # it did not take the last connection
+        self.refused = False  # it did not take the last connection, or dropped one
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,6 +89,16 @@ class Worker:
         if invocation is not None:
             self.give(invocation)
 
+    def suspect(self) -> None:
+        """It did not take a connection, or dropped one with a request: it gets nothing new for a moment.
+
+        Its other connections are most likely dead too, though that is not known yet.
+        """
+        self.refused = True
+        self._close_idle()
+        if not self.leaving and self._timer is None:
+            self._timer = self._loop.call_later(_RETRY_SECONDS, self._try_again)
+
     def leave(self) -> None:
         """Take nothing new, and close what is not in use."""
         self.leaving = True
@@ -113,9 +123,7 @@ class Worker:
             await self._loop.create_unix_connection(lambda: WorkerConnection(self), self.path)
             self.refused = False
         except OSError:
-            self.refused = True
-            if not self.leaving and self._timer is None:
-                self._timer = self._loop.call_later(_RETRY_SECONDS, self._try_again)
+            self.suspect()
         finally:
             self.connecting -= 1
         if self.refused:
@@ -245,4 +253,5 @@ class WorkerConnection(asyncio.Protocol):
         invocation, self.invocation = self.invocation, None
         if invocation is not None:
             self._worker.in_flight -= 1
+            self._worker.suspect()
             self._worker.owner.broken(self._worker, invocation, begun=self._begun)

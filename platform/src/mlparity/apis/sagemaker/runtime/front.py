@@ -28,6 +28,7 @@ _OK, _REDIRECT = 200, 300
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large",
             424: "Failed Dependency", 429: "Too Many Requests", 500: "Internal Server Error",
             503: "Service Unavailable"}  # fmt: skip
+_SCOPE = b"/sagemaker/aws4_request"  # of a signature's credential
 _CUSTOM = b"x-amzn-sagemaker-custom-attributes"
 Elsewhere = Callable[[Request, ServerConnection], None]
 
@@ -39,7 +40,10 @@ def runtime_model() -> AwsModel:
 
 
 class RuntimeFront:
-    """Handles the requests of ``ServerConnection``; what is no invocation goes ``elsewhere``."""
+    """Handles the requests of ``ServerConnection``.
+
+    What is no invocation goes ``elsewhere``; None: nowhere, for who sent it has found that it is one.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class RuntimeFront:
         errors: Errors,
         clock: Clock,
         random: Random,
-        elsewhere: Elsewhere,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self._dispatcher = dispatcher
         self._signatures = signatures
@@ -62,8 +66,13 @@ class RuntimeFront:
         """One request."""
         accepted_at = self._dispatcher.monotonic()
         found = INVOCATION.match(request.target.decode("latin-1"))
-        if found is None or request.method != "POST":
-            self._elsewhere(request, connection)
+        if self._elsewhere is not None and (
+            found is None or request.method != "POST" or _SCOPE not in request.header(b"authorization")
+        ):
+            self._elsewhere(request, connection)  # a bucket may be called "endpoints"
+            return
+        if found is None:
+            self.refuse(connection, Refusal(404, "UnknownOperationException", ""))
             return
         name, operation = found[1], BY_PATH[found[2]].name
         if request.too_large:
