@@ -62,6 +62,7 @@ from mlparity.stack import monitoring_metrics, service_metrics
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.endpoint_plane import EndpointPlane
 from mlparity.stack.function_calls import function_invoker
+from mlparity.stack.hand_over import HandOver
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.retraining import retraining_loop
@@ -162,6 +163,7 @@ class ControlPlane:
             lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake
         )
         self._timers.add(self._loops, MonitoringTimer(self._sagemaker))
+        self.hand_over = HandOver(self._endpoints.router)
         self._listen()
         self.app = self._endpoint(clock, ids)
 
