@@ -19,7 +19,8 @@ from mlparity.monitoring.columns import read_columns
 from mlparity.monitoring.datasets import frame_of
 from mlparity.monitoring.statistics import statistics
 from mlparity.stack.monitoring_metrics import monitoring
-from tests.unit.monitoring_bench import BUCKET, INPUT, MonitoringBench, record
+from tests.unit.monitoring_bench import INPUT, MonitoringBench, record
+from tests.unit.sagemaker_endpoint_bench import BUCKET
 
 HOURLY = {"ScheduleExpression": "cron(0 * ? * * *)"}
 NOW = {"ScheduleExpression": "NOW", "DataAnalysisStartTime": "-PT2H", "DataAnalysisEndTime": "PT0H"}

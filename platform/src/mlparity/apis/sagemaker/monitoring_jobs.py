@@ -22,7 +22,7 @@ from mlparity.apis.sagemaker.own_calls import checked_request
 from mlparity.apis.sagemaker.processing_contract import refuse_unsupported
 
 _ROOT = "/opt/ml/processing"
-_STATISTICS, _CONSTRAINTS = f"{_ROOT}/baseline/stats", f"{_ROOT}/baseline/constraints"
+STATISTICS_PATH, CONSTRAINTS_PATH = f"{_ROOT}/baseline/stats", f"{_ROOT}/baseline/constraints"
 _TRUTH = f"{_ROOT}/groundtruth"
 _BEFORE, _AFTER = f"{_ROOT}/code/preprocessing", f"{_ROOT}/code/postprocessing"
 _MERGER = "sagemaker-model-monitor-groundtruth-merger"
@@ -56,11 +56,11 @@ def requests(api: SageMaker, run: Run) -> list[Json]:
     folders = captured(api, capture_of(api, plan.endpoint), run.window.hours())
     if not folders:
         raise validation(NO_DATA)
-    data = [_input(f"endpoint_input_{i}", f.uri, f"{_data_path(plan)}/{f.path}") for i, f in enumerate(folders, 1)]
+    data = [file_input(f"endpoint_input_{i}", f.uri, f"{_data_path(plan)}/{f.path}") for i, f in enumerate(folders, 1)]
     if plan.kind != MODEL:
         return [_analysis(api, run, data)]
     merged = _output_uri(run, "merge")
-    merged_input = _input("endpoint_input_1", f"{merged}/", f"{_data_path(plan)}/merged")
+    merged_input = file_input("endpoint_input_1", f"{merged}/", f"{_data_path(plan)}/merged")
     return [_merge(api, run, data, merged), _analysis(api, run, [merged_input])]
 
 
@@ -82,7 +82,7 @@ def _analysis(api: SageMaker, run: Run, data: Sequence[Json]) -> Json:
         **_window_environment(run),
     }
     for name, uri, path in _baselines(api, plan):
-        inputs.append(_input(name, uri, path))
+        inputs.append(file_input(name, uri, path))
         variable = "baseline_statistics" if name == "baseline" else "baseline_constraints"
         environment[variable] = f"{path}/{_file(uri)}"
     scripts = (
@@ -91,7 +91,7 @@ def _analysis(api: SageMaker, run: Run, data: Sequence[Json]) -> Json:
     )
     for member, name, variable, path in scripts:
         if script := application.get(member):
-            inputs.append(_input(name, script, path))
+            inputs.append(file_input(name, script, path))
             environment[variable] = f"{path}/{_file(script)}"
     environment |= _attributes(plan)
     prefix = {MODEL: "model-quality-monitoring"}.get(
@@ -130,7 +130,7 @@ def _merge(api: SageMaker, run: Run, data: Sequence[Json], merged: str) -> Json:
 
 
 def _truth_input(number: int, folder: Folder) -> Json:
-    return _input(f"ground_truth_input_{number}", folder.uri, f"{_TRUTH}/{folder.path}".rstrip("/"))
+    return file_input(f"ground_truth_input_{number}", folder.uri, f"{_TRUTH}/{folder.path}".rstrip("/"))
 
 
 def _request(
@@ -162,7 +162,8 @@ def _request(
     return request
 
 
-def _input(name: str, uri: str, path: str) -> Json:
+def file_input(name: str, uri: str, path: str) -> Json:
+    """An entry of ProcessingInputs: the objects whose URI starts with ``uri``, in the folder ``path``."""
     source = {
         "S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File",
         "S3DataDistributionType": "FullyReplicated", "S3CompressionType": "None",
@@ -172,7 +173,10 @@ def _input(name: str, uri: str, path: str) -> Json:
 
 def _baselines(api: SageMaker, plan: MonitoringPlan) -> list[tuple[str, str, str]]:
     """(input, URI, path) of what the data is held against; of the baselining job where no file is named."""
-    resources = {"baseline": ("StatisticsResource", _STATISTICS), "constraints": ("ConstraintsResource", _CONSTRAINTS)}
+    resources = {
+        "baseline": ("StatisticsResource", STATISTICS_PATH),
+        "constraints": ("ConstraintsResource", CONSTRAINTS_PATH),
+    }
     found = [
         (name, plan.baseline[member]["S3Uri"], path)
         for name, (member, path) in resources.items()

@@ -132,8 +132,9 @@ def _needs(step: Mapping[str, Any]) -> set[str]:
 def _expressions(body: Mapping[str, Any]) -> Iterator[str]:
     """Every reference of a step, those beside its Arguments included."""
     yield from references(body.get("Arguments"))
-    for member in SERVED[body["Type"]].members:
-        yield from references(body[member])
+    kind = SERVED[body["Type"]]
+    for member in (*kind.members, *kind.optional):
+        yield from references(body.get(member))
 
 
 def _parameter_names(document: Mapping[str, Any]) -> set[str]:

@@ -15,7 +15,7 @@ class StepType:
 
     ``cached``: the attributes that decide whether a step is equal to an earlier one; None where steps of this
     type are never cached, () where every argument counts. ``retried``: whether it may have RetryPolicies.
-    ``members``: what it must have beside Arguments.
+    ``members``: what it must have beside Arguments; ``optional``: what else of it may refer to parameters and steps.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-default-keys.html
     https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html
@@ -24,6 +24,7 @@ class StepType:
     cached: tuple[str, ...] | None = None
     retried: bool = False
     members: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 # The attributes are those of the documentation.
@@ -44,6 +45,14 @@ SERVED: Mapping[str, StepType] = {
     "Condition": StepType(),
     "Fail": StepType(),
     "RegisterModel": StepType(retried=True),
+    "QualityCheck": StepType(
+        ("AppSpecification", "Environment", "ProcessingInputs"),
+        members=("CheckType",),
+        optional=(
+            "FailOnViolation", "ModelPackageGroupName", "RegisterNewBaseline", "SkipCheck",
+            "SuppliedBaselineConstraints", "SuppliedBaselineStatistics",
+        ),
+    ),
     # The SDK lets both have a CacheConfig; the documentation names no attributes, so all of them count.
     "Callback": StepType((), members=("SqsQueueUrl",)),
     "Lambda": StepType((), members=("FunctionArn",)),
@@ -55,6 +64,6 @@ NOT_SERVED = frozenset(
         "Athena", "AutoML", "BedrockCustomModel", "BedrockCustomModelDeployment", "BedrockModelImport",
         "BedrockProvisionedModelThroughput", "ClarifyCheck", "Cleanup", "EMR", "EMRServerless", "Endpoint",
         "EndpointConfig", "ForEach", "InferenceComponent", "Job", "Lineage", "MonitorBatchTransform",
-        "NotebookJob", "QualityCheck",
+        "NotebookJob",
     }
 )  # fmt: skip

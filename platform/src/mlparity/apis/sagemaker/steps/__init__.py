@@ -10,6 +10,7 @@ from mlparity.apis.sagemaker.steps.decisions import ConditionStep, FailStep
 from mlparity.apis.sagemaker.steps.jobs import PROCESSING, TRAINING, TRANSFORM, JobStep
 from mlparity.apis.sagemaker.steps.lambda_step import LambdaStep
 from mlparity.apis.sagemaker.steps.model import ModelStep
+from mlparity.apis.sagemaker.steps.quality_check import QualityCheckStep
 from mlparity.apis.sagemaker.steps.register import RegisterModelStep
 from mlparity.apis.sagemaker.steps.tuning import TuningStep
 from mlparity.engine.runs import StepHandler
@@ -26,6 +27,7 @@ def handlers(api: Callable[[], SageMaker]) -> dict[tuple[str, str], StepHandler]
         (API, "Condition"): ConditionStep(api),
         (API, "Fail"): FailStep(api),
         (API, "RegisterModel"): RegisterModelStep(api),
+        (API, "QualityCheck"): QualityCheckStep(api),
         (API, "Callback"): CallbackStep(api),
         (API, "Lambda"): LambdaStep(api),
     }
