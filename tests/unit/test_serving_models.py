@@ -63,7 +63,7 @@ def served(folder: Path, **environment: str) -> Server:
 
 @pytest.fixture
 def booster() -> xgboost.Booster:
-    return xgboost.train({"max_depth": 2, "seed": 0}, xgboost.DMatrix(ROWS, TARGET), 3)
+    return xgboost.train({"max_depth": 2, "seed": 0, "nthread": 1}, xgboost.DMatrix(ROWS, TARGET), 3)
 
 
 @pytest.fixture(autouse=True)
@@ -149,8 +149,42 @@ def test_named_columns_come_by_name_or_in_their_order(tmp_path: Path) -> None:
         assert server.ask(header + str(PAYLOADS["csv"][0]), "text/csv").json() == expected
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow warns of its own type hints when it is imported
-def test_an_mlflow_folder_is_served_with_its_signature(tmp_path: Path) -> None:
+def test_arrays_and_frames_give_the_same(tmp_path: Path) -> None:
+    """Models that see columns by place get arrays; the answers are those of a frame."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    by_name = ColumnTransformer([("only", "passthrough", ["b"])])
+    models = [
+        (make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)), True),
+        (make_pipeline(by_name, LinearRegression()), False),
+        (xgboost.XGBRegressor(n_estimators=3, n_jobs=1), True),
+    ]
+    for number, (model, plain) in enumerate(models):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        joblib.dump(model.fit(NAMED, TARGET), folder / "model.joblib")
+        server = served(folder)
+        assert server.model.predictor.plain is plain
+        expected = model.predict(NAMED).tolist()
+        split = {"dataframe_split": {"columns": ["a", "b"], "data": ROWS.tolist()}}
+        for document in (split, {"dataframe_records": NAMED.to_dict("records")}, ROWS.tolist()):
+            assert server.ask(json.dumps(document), "application/json").json() == expected
+        assert server.ask(*PAYLOADS["csv"]).json() == expected
+
+
+def test_a_skops_file_is_an_estimator(tmp_path: Path) -> None:
+    import skops.io
+
+    model = LinearRegression().fit(ROWS, TARGET)
+    skops.io.dump(model, tmp_path / "model.skops")
+    assert served(tmp_path).ask(*PAYLOADS["json"]).json() == model.predict(ROWS).tolist()
+
+
+@pytest.fixture
+def mlflow_folder(tmp_path: Path) -> Path:
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
@@ -158,15 +192,92 @@ def test_an_mlflow_folder_is_served_with_its_signature(tmp_path: Path) -> None:
     mlflow.sklearn.save_model(
         model, tmp_path / "model", signature=infer_signature(NAMED, TARGET), pip_requirements=["scikit-learn"]
     )
-    server = served(tmp_path)
-    expected = {"predictions": model.predict(NAMED).tolist()}
-    split = {"dataframe_split": {"columns": ["b", "a"], "data": ROWS[:, ::-1].tolist()}}
-    assert server.ask(json.dumps(split), "application/json").json() == expected
+    joblib.dump(model, tmp_path / "native")
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow warns of its own type hints when it is imported
+def test_an_mlflow_folder_is_served_with_its_signature(mlflow_folder: Path) -> None:
+    server = served(mlflow_folder)
+    assert server.model.short_way is not None  # rows that suit the signature exactly go past MLflow's frames
+    predictions = joblib.load(mlflow_folder / "native").predict(NAMED).tolist()
+    expected = {"predictions": predictions}
+    reordered = {"dataframe_split": {"columns": ["b", "a"], "data": ROWS[:, ::-1].tolist()}}
+    straight = {"dataframe_split": {"columns": ["a", "b"], "data": ROWS.tolist()}}
+    records = {"dataframe_records": NAMED.to_dict("records")}
+    extra = {"dataframe_records": NAMED.assign(c=1).to_dict("records")}
+    for document in (reordered, straight, records, extra, {"inputs": NAMED.to_dict("list")}):
+        assert server.ask(json.dumps(document), "application/json").json() == expected
+    for header in ("a,b\n", ""):
+        assert server.ask(header + str(PAYLOADS["csv"][0]), "text/csv").json() == expected
+    assert server.ask("b,a\n2,1\n", "text/csv").json()["predictions"] == predictions[:1]
+    assert server.ask(*PAYLOADS["lines"]).json() == expected
+    assert server.ask(json.dumps(straight), "application/json", "text/csv").text.split() == list(map(str, predictions))
     whole = {"dataframe_records": [{"a": 1, "b": 2}]}
-    assert server.ask(json.dumps(whole), "application/json").status_code == 200
-    missing = server.ask(json.dumps({"dataframe_records": [{"a": 1.0}]}), "application/json")
-    assert missing.status_code == 400
-    assert "b" in missing.text
+    assert server.ask(json.dumps(whole), "application/json").json()["predictions"] == predictions[:1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"dataframe_records": [{"a": 1.0}]}, "Model is missing inputs ['b']"),
+        ({"dataframe_records": [{"a": 1.0, "b": "x"}]}, "Failed to convert column b to type 'float64'"),
+        ({"rows": []}, "The input must be a JSON dictionary with exactly one of the input fields"),
+        ([[1, 2]], "The input must be a JSON dictionary with exactly one of the input fields"),
+    ],
+)
+def test_what_breaks_the_signature_is_refused_in_mlflows_words(mlflow_folder: Path, document: Any, said: str) -> None:
+    answer = served(mlflow_folder).ask(json.dumps(document), "application/json")
+    assert answer.status_code == 400, answer.text
+    assert said in answer.json()["message"]
+
+
+PYFUNC = """
+import mlflow
+from helper import FACTOR
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [float(value) * FACTOR + params["plus"] for value in model_input["a"]]
+mlflow.models.set_model(Model())
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_pyfunc_brings_its_code_and_takes_parameters(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import infer_signature
+
+    (tmp_path / "model.py").write_text(PYFUNC)
+    (tmp_path / "helper.py").write_text("FACTOR = 3\n")
+    signature = infer_signature(NAMED[["a"]], [1.0], params={"plus": 1.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        mlflow.pyfunc.save_model(
+            tmp_path / "served" / "m",
+            python_model=str(tmp_path / "model.py"),
+            code_paths=[str(tmp_path / "helper.py")],
+            signature=signature,
+            pip_requirements=["mlflow", "no-such-package-anywhere==1"],
+        )
+    sys.modules.pop("helper", None)
+    server = served(tmp_path / "served")
+    assert not server.model.library
+    document = {"dataframe_records": [{"a": 2}], "params": {"plus": 0.5}}
+    assert server.ask(json.dumps(document), "application/json").json() == {"predictions": [6.5]}
+    assert "no-such-package-anywhere==1 (not installed)" in caplog.text
+
+
+def test_inference_code_whose_requirements_are_not_met_is_not_served(tmp_path: Path) -> None:
+    folder = code(tmp_path, CODE)
+    requirements = folder / "code" / "requirements.txt"
+    requirements.write_text("# comment\nnumpy>=1\nnumpy==0.1\nno-such-package-anywhere\nother; python_version < '3'\n")
+    with pytest.raises(RefusedError) as caught:
+        served(folder)
+    assert "numpy==0.1 (installed: " in caught.value.message
+    assert "no-such-package-anywhere (not installed)" in caught.value.message
+    assert "other" not in caught.value.message.partition("workers run")[0]
+    assert served(folder, MLPARITY_REQUIREMENTS_INSTALLED="true").ask("21", "text/csv").text == "42,text/csv"
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mlparity.serving import exchange
+from mlparity.serving import exchange, numeric
 from mlparity.serving.exchange import bad_request, unsupported_media_type
 from mlparity.serving.json_codec import loads
 
 Table = Any  # a 2-D numpy array, a scipy CSR matrix, or a pandas DataFrame where columns have names
 
 
-def decode(body: bytes, content_type: str, columns: Sequence[str] = ()) -> Table:
+def decode(body: bytes, content_type: str, columns: Sequence[str] = (), *, plain: bool = False) -> Table:
     """A table of ``body``. ``columns`` are the names the model knows its columns by, where it knows any.
+
+    ``plain``: numbers in the columns' order come as an array; otherwise what has named columns comes as a frame.
 
     Raises ``RefusedError``: 415 for a format that is not read here, 400 for a body that is not of its format.
     """
@@ -27,7 +30,7 @@ def decode(body: bytes, content_type: str, columns: Sequence[str] = ()) -> Table
     if decoder is None:
         raise unsupported_media_type(content_type, tuple(_DECODERS))
     try:
-        return decoder(body, columns)
+        return decoder(body, _Columns(columns, plain))
     except Exception as error:
         raise bad_request(
             f"Loading {content_type} data failed with exception, please ensure the data is of that format: "
@@ -35,20 +38,33 @@ def decode(body: bytes, content_type: str, columns: Sequence[str] = ()) -> Table
         ) from error
 
 
-def _csv(body: bytes, columns: Sequence[str]) -> Table:
-    import numpy as np
+@dataclass(frozen=True)
+class _Columns:
+    names: Sequence[str]
+    plain: bool
 
-    rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8"), newline="")) if row]
+    def named(self, array: Any) -> Table:
+        """``array`` as the model wants it, where it has as many columns as the model has names."""
+        if self.plain or len(self.names) != array.shape[1]:
+            return array
+        import pandas as pd
+
+        return pd.DataFrame(array, columns=list(self.names))
+
+
+def _csv(body: bytes, wanted: _Columns) -> Table:
+    columns = wanted.names
+    text = body.decode("utf-8")
+    if wanted.plain or not columns:
+        array = numeric.csv_rows(text, columns)
+        if array is not None:
+            return array
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     if columns and rows[0] == list(columns):
         rows = rows[1:]
     width = len(rows[0])
     if any(len(row) != width for row in rows):
         raise ValueError("the rows differ in their number of values")
-    if not columns:
-        try:
-            return np.array([[float(value) if value else np.nan for value in row] for row in rows])
-        except ValueError:
-            pass  # texts among them
     return _frame(rows, columns if len(columns) == width else range(width))
 
 
@@ -69,13 +85,13 @@ def _column(texts: Sequence[str]) -> Any:
     return [text or None for text in texts]
 
 
-def _json(body: bytes, columns: Sequence[str]) -> Table:
-    return _json_table(loads(body), columns)
+def _json(body: bytes, wanted: _Columns) -> Table:
+    return _json_table(loads(body), wanted)
 
 
-def _json_lines(body: bytes, columns: Sequence[str]) -> Table:
+def _json_lines(body: bytes, wanted: _Columns) -> Table:
     rows = [_json_row(loads(line)) for line in body.splitlines() if line.strip()]
-    return _json_table(rows, columns)
+    return _json_table(rows, wanted)
 
 
 def _json_row(row: Any) -> Any:
@@ -87,41 +103,52 @@ def _json_row(row: Any) -> Any:
     return row
 
 
-def _json_table(document: Any, columns: Sequence[str]) -> Table:
-    import numpy as np
-    import pandas as pd
-
+def _json_table(document: Any, wanted: _Columns) -> Table:
     if isinstance(document, Mapping):
-        if "dataframe_split" in document:
-            split = document["dataframe_split"]
-            return pd.DataFrame(split["data"], columns=split.get("columns"))
-        if "dataframe_records" in document:
-            return pd.DataFrame.from_records(document["dataframe_records"])
-        for name in ("instances", "inputs"):
-            if name in document:
-                return _json_table(_rows(document[name]), columns)
-        row = _json_row(document)
-        if isinstance(row, Mapping):
-            return pd.DataFrame(row if all(isinstance(value, list) for value in row.values()) else [row])
-        document = [row]
+        return _json_object(document, wanted)
+    import numpy as np
+
     rows = [_json_row(row) for row in document]
     if rows and isinstance(rows[0], Mapping):
+        import pandas as pd
+
         return pd.DataFrame.from_records(rows)
     array = np.array(rows)
     if array.ndim == 1:  # one row, as the toolkits read a flat list
         array = array.reshape(1, -1)
-    return pd.DataFrame(array, columns=list(columns)) if len(columns) == array.shape[1] else array
+    return wanted.named(array)
+
+
+def _json_object(document: Mapping[str, Any], wanted: _Columns) -> Table:
+    if wanted.plain:
+        array = numeric.rows_of(document, dict.fromkeys(wanted.names, numeric.Kind.ANY))
+        if array is not None:
+            return array
+    import pandas as pd
+
+    if "dataframe_split" in document:
+        split = document["dataframe_split"]
+        return pd.DataFrame(split["data"], columns=split.get("columns"))
+    if "dataframe_records" in document:
+        return pd.DataFrame.from_records(document["dataframe_records"])
+    for name in ("instances", "inputs"):
+        if name in document:
+            return _json_table(_rows(document[name]), wanted)
+    row = _json_row(document)
+    if isinstance(row, Mapping):
+        return pd.DataFrame(row if all(isinstance(value, list) for value in row.values()) else [row])
+    return _json_table([row], wanted)
 
 
 def _rows(value: Any) -> Any:
-    import pandas as pd
-
     if isinstance(value, Mapping):  # MLflow's named inputs: column -> values
+        import pandas as pd
+
         return pd.DataFrame(value).to_dict("records")
     return value
 
 
-def _libsvm(body: bytes, columns: Sequence[str]) -> Table:
+def _libsvm(body: bytes, wanted: _Columns) -> Table:
     import numpy as np
     from scipy.sparse import csr_matrix
 
@@ -138,21 +165,20 @@ def _libsvm(body: bytes, columns: Sequence[str]) -> Table:
                 indices.append(int(column))
                 values.append(float(value))
         starts.append(len(values))
-    width = max(len(columns), max(indices, default=-1) + 1)
+    width = max(len(wanted.names), max(indices, default=-1) + 1)
     return csr_matrix((np.asarray(values, dtype=np.float32), indices, starts), shape=(len(starts) - 1, width))
 
 
-def _npy(body: bytes, columns: Sequence[str]) -> Table:
+def _npy(body: bytes, wanted: _Columns) -> Table:
     import numpy as np
-    import pandas as pd
 
     array = np.load(io.BytesIO(body), allow_pickle=False)
     if array.ndim == 1:
         array = array.reshape(1, -1)
-    return pd.DataFrame(array, columns=list(columns)) if len(columns) == array.shape[1] else array
+    return wanted.named(array)
 
 
-_DECODERS: Mapping[str, Callable[[bytes, Sequence[str]], Table]] = {
+_DECODERS: Mapping[str, Callable[[bytes, _Columns], Table]] = {
     exchange.CSV: _csv,
     exchange.JSON: _json,
     exchange.JSON_LINES: _json_lines,

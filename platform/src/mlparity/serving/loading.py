@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlparity.serving import exchange
+from mlparity.serving import exchange, requirements
 from mlparity.serving.encoding import JsonForm
 from mlparity.serving.exchange import RefusedError
-from mlparity.serving.libraries import (
-    BoosterPredictor,
-    EstimatorPredictor,
-    PyfuncPredictor,
-    booster_of,
-    estimator_of,
-    pyfunc_of,
-)
+from mlparity.serving.libraries import BoosterPredictor, booster_of, estimator_of, predictor_of, pyfunc_of
 from mlparity.serving.model import Formats, LibraryModel, Predictor, Servable
+from mlparity.serving.pyfunc import serve_pyfunc
 from mlparity.serving.user_code import CodeModel, Context, call, import_code
 
+_LOG = logging.getLogger("mlparity.serving")
 _BOOSTERS = (".ubj", ".bst", ".json", ".xgb", ".model")
-_ESTIMATORS = (".joblib", ".pkl", ".pickle")
+_ESTIMATORS = (".joblib", ".pkl", ".pickle", ".skops")
 _XGBOOST = Formats(exchange.CSV, exchange.CSV, JsonForm.SCORES)
 _SKLEARN = Formats(exchange.JSON, exchange.JSON, JsonForm.ARRAY)
-_MLFLOW = Formats(exchange.JSON, exchange.JSON, JsonForm.MLFLOW)
 _XGBOOST_PAYLOAD_MB = 6
 
 
@@ -50,46 +45,68 @@ def load(source: ModelFolder) -> Servable:
     )
     if program:
         return _with_code(source, code, program)
-    predictor, formats = find(source.folder)
+    mlflow_model = _mlflow_folder(source.folder)
+    if mlflow_model is not None:
+        accept = source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "")
+        return serve_pyfunc(_pyfunc(mlflow_model, source.environment), accept)
+    predictor, formats = _find(source.folder)
     formats = _with_defaults(formats, source.environment)
     parameters = _xgboost_parameters() if formats.json_form is JsonForm.SCORES else None
     return LibraryModel(predictor, formats, parameters)
 
 
-def find(folder: Path) -> tuple[Predictor, Formats]:
-    """The predictor in ``folder``: an MLflow model, a booster or an estimator, in this order."""
-    for candidate in (folder, *sorted(path for path in folder.glob("*") if path.is_dir())):
-        if (candidate / "MLmodel").is_file():
-            return PyfuncPredictor(pyfunc_of(candidate)), _MLFLOW
+def _mlflow_folder(folder: Path) -> Path | None:
+    candidates = (folder, *sorted(path for path in folder.glob("*") if path.is_dir()))
+    return next((path for path in candidates if (path / "MLmodel").is_file()), None)
+
+
+def _pyfunc(folder: Path, environment: Mapping[str, str]) -> Any:
+    wanted = folder / "requirements.txt"
+    missing = [] if environment.get(requirements.INSTALLED) or not wanted.is_file() else requirements.unmet(wanted)
+    if missing:
+        _LOG.warning("%s", requirements.refusal(wanted, missing))
+    try:
+        return pyfunc_of(folder)
+    except ImportError as error:
+        said = f" ({requirements.refusal(wanted, missing)})" if missing else ""
+        raise RefusedError(500, f"the MLflow model cannot be imported: {error}{said}") from error
+
+
+def _find(folder: Path) -> tuple[Predictor, Formats]:
+    """The predictor in ``folder``: a booster or an estimator, in this order."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
     for path in files:
         if path.name == "xgboost-model" or path.suffix in _BOOSTERS:
-            return _booster(booster_of(path))
+            return _predictor(booster_of(path))
     for path in files:
         if path.suffix in _ESTIMATORS:
-            return _booster(estimator_of(path))
+            return _predictor(estimator_of(path))
     names = ", ".join(path.relative_to(folder).as_posix() for path in files) or "nothing"
     raise RefusedError(
         500,
-        "no model was found: expected an MLmodel folder, xgboost-model, *.json, *.ubj, *.bst, *.joblib, *.pkl or "
-        f"code/inference.py; the archive holds {names}",
+        "no model was found: expected an MLmodel folder, xgboost-model, *.json, *.ubj, *.bst, *.joblib, *.pkl, "
+        f"*.skops or code/inference.py; the archive holds {names}",
     )
 
 
-def _booster(model: Any) -> tuple[Predictor, Formats]:
+def _predictor(model: Any) -> tuple[Predictor, Formats]:
     """A pickle may hold either."""
-    if type(model).__name__ == "Booster":
-        return BoosterPredictor(model), _XGBOOST
-    if not hasattr(model, "predict"):
+    predictor = predictor_of(model)
+    if predictor is None:
         raise RefusedError(500, f"the model file holds a {type(model).__name__}, which has no predict")
-    return EstimatorPredictor(model), _SKLEARN
+    return predictor, _XGBOOST if isinstance(predictor, BoosterPredictor) else _SKLEARN
 
 
 def _with_code(source: ModelFolder, code: Path, program: str) -> Servable:
+    wanted = code / "requirements.txt"
+    if wanted.is_file() and not source.environment.get(requirements.INSTALLED):
+        missing = requirements.unmet(wanted)
+        if missing:  # the toolkit would install them, and not start where it could not
+            raise RefusedError(500, requirements.refusal(wanted, missing))
     module = import_code(code, program)
     context = Context(str(source.folder), {"model_dir": str(source.folder)})
     model_fn = getattr(module, "model_fn", None)
-    model = call(model_fn, (str(source.folder),), context) if model_fn else find(source.folder)[0].native
+    model = call(model_fn, (str(source.folder),), context) if model_fn else _native(source)
     return CodeModel(
         model,
         module,
@@ -97,6 +114,12 @@ def _with_code(source: ModelFolder, code: Path, program: str) -> Servable:
         content_type=source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_CONTENT_TYPE", exchange.JSON),
         accept=source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", exchange.JSON),
     )
+
+
+def _native(source: ModelFolder) -> Any:
+    """What the default ``model_fn`` of our images loads: the library's own object."""
+    folder = _mlflow_folder(source.folder)
+    return _find(source.folder)[0].native if folder is None else _pyfunc(folder, source.environment)
 
 
 def _with_defaults(formats: Formats, environment: Mapping[str, str]) -> Formats:

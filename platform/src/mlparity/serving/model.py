@@ -46,6 +46,11 @@ class Predictor(Protocol):
         """The library's own object, as a ``model_fn`` would return it."""
         ...
 
+    @property
+    def plain(self) -> bool:
+        """Whether an array with the columns in their order is as good as a frame with their names."""
+        ...
+
     def predict(self, table: Table) -> Any:
         """One prediction a row. Any exception means that the rows do not suit the model."""
         ...
@@ -77,9 +82,11 @@ class LibraryModel:
         """Decode, predict, encode."""
         if not payload.body:
             return Reply(b"", self.formats.accept, 204)
-        table = decode(payload.body, payload.content_type or self.formats.content_type, self.predictor.columns)
+        predictor = self.predictor
+        content_type = payload.content_type or self.formats.content_type
+        table = decode(payload.body, content_type, predictor.columns, plain=predictor.plain)
         try:
-            predictions = self.predictor.predict(table)
+            predictions = predictor.predict(table)
         except RefusedError:
             raise
         except Exception as error:

@@ -10,8 +10,9 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from mlparity.serving import exchange
 from mlparity.serving.decoding import decode
 from mlparity.serving.encoding import JsonForm, encode
 from mlparity.serving.exchange import Payload, RefusedError, Reply
+from mlparity.serving.json_codec import dumps
 
 _AS_TEXT = frozenset({exchange.CSV, exchange.JSON})  # the toolkit hands these over as str, all others as bytes
 
@@ -61,23 +63,21 @@ class CodeModel:
         try:
             if content_type in _AS_TEXT:
                 body = payload.body.decode("utf-8")
-            return _reply(self._transform(body, content_type, accept), accept)
+            context = replace(self.context, request_headers=payload.headers)
+            return _reply(self._transform(body, content_type, accept, context), accept)
         except RefusedError:
             raise
         except Exception as error:
             status = getattr(error, "status_code", 500)
             raise RefusedError(int(status), f"{error}\n{traceback.format_exc()}") from error
 
-    def _transform(self, body: bytes | str, content_type: str, accept: str) -> Any:
+    def _transform(self, body: bytes | str, content_type: str, accept: str, context: Context) -> Any:
         whole = getattr(self.module, "transform_fn", None)
         if whole is not None:
-            return self._call(whole, self.model, body, content_type, accept)
-        data = self._call(getattr(self.module, "input_fn", default_input), body, content_type)
-        prediction = self._call(getattr(self.module, "predict_fn", default_predict), data, self.model)
-        return self._call(getattr(self.module, "output_fn", default_output), prediction, accept)
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return call(function, arguments, self.context)
+            return call(whole, (self.model, body, content_type, accept), context)
+        data = call(getattr(self.module, "input_fn", default_input), (body, content_type), context)
+        prediction = call(getattr(self.module, "predict_fn", default_predict), (data, self.model), context)
+        return call(getattr(self.module, "output_fn", default_output), (prediction, accept), context)
 
 
 def import_code(folder: Path, program: str) -> ModuleType:
@@ -109,12 +109,17 @@ def import_code(folder: Path, program: str) -> ModuleType:
 
 def call(function: Callable[..., Any], arguments: tuple[Any, ...], context: Context) -> Any:
     """Call with the arguments, and the context where the function takes one more."""
-    wanted = len(inspect.signature(function).parameters)
+    wanted = _arity(function)
     if wanted == len(arguments):
         return function(*arguments)
     if wanted == len(arguments) + 1:
         return function(*arguments, context)
     raise TypeError(f"{function.__name__} takes {wanted} arguments but {len(arguments)} were given.")
+
+
+@lru_cache(maxsize=64)
+def _arity(function: Callable[..., Any]) -> int:
+    return len(inspect.signature(function).parameters)
 
 
 def default_input(body: bytes | str, content_type: str) -> Any:
@@ -133,8 +138,8 @@ def default_predict(data: Any, model: Any) -> Any:
 
 
 def default_output(prediction: Any, accept: str) -> Any:
-    """The toolkit's: JSON, CSV or NPY."""
-    return encode(prediction, accept, JsonForm.ARRAY)
+    """The toolkit's: JSON, CSV or NPY. What the model yields is streamed as it is."""
+    return prediction if isinstance(prediction, Iterator) else encode(prediction, accept, JsonForm.ARRAY)
 
 
 def _reply(result: Any, accept: str) -> Reply:
@@ -146,4 +151,20 @@ def _reply(result: Any, accept: str) -> Reply:
         return Reply(result.encode(), accept)
     if isinstance(result, bytes | bytearray | memoryview):
         return Reply(bytes(result), accept)
+    if isinstance(result, Iterator):
+        return Reply(b"", accept, parts=_parts(result))
     return encode(result, accept, JsonForm.ARRAY)
+
+
+def _parts(yielded: Iterator[Any]) -> Iterator[bytes]:
+    """What the code yields: bytes and texts as they are, anything else as a line of JSON."""
+    try:
+        for part in yielded:
+            if isinstance(part, bytes | bytearray | memoryview):
+                yield bytes(part)
+            else:
+                yield part.encode() if isinstance(part, str) else dumps(part) + b"\n"
+    finally:
+        close = getattr(yielded, "close", None)
+        if close is not None:
+            close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from mlparity.engine.environments import requirement_lines
 from mlparity.engine.process import Runtime
 from mlparity.errors import MlparityError, NotFoundError, RuntimeUnavailableError
+from mlparity.serving import requirements
 from mlparity.serving.archive import ArchiveError
 from mlparity.serving.endpoints.plans import ModelContainer, VariantPlan
 from mlparity.serving.fleet.artifacts import Artifacts
@@ -62,8 +64,28 @@ def prepare(
             runtime = environments.ready(runtimes.resolve(container.image))
         except RuntimeUnavailableError as error:
             raise PreparationError(". ".join(error.lines())) from error
-        prepared.append(_prepared(container, f"container_{number}", runtime, artifacts))
+        ready = _prepared(container, f"container_{number}", runtime, artifacts)
+        prepared.append(_with_requirements(ready, runtimes.resolve(container.image), environments))
     return prepared
+
+
+def _with_requirements(container: PreparedContainer, plain: Runtime, environments: Preparer) -> PreparedContainer:
+    """Where the runtime is an environment of its own and the model brings requirements: one that has both."""
+    path = _requirements(container) if plain.kind == "venv" else None
+    if path is None:
+        return container
+    try:
+        wanted = (*plain.requirements, *requirement_lines(path.read_text("utf-8")))
+        runtime = environments.ready(replace(plain, requirements=wanted))
+    except RuntimeUnavailableError as error:
+        raise PreparationError(". ".join(error.lines())) from error
+    return replace(container, runtime=runtime, environment={**container.environment, requirements.INSTALLED: "true"})
+
+
+def _requirements(container: PreparedContainer) -> Path | None:
+    model, code = container.model, container.code
+    own = [folder / "requirements.txt" for folder in (code, model and model / "code") if folder is not None]
+    return next((path for path in own if path.is_file()), requirements.find(model) if model is not None else None)
 
 
 def _prepared(container: ModelContainer, name: str, runtime: Runtime, artifacts: Artifacts) -> PreparedContainer:
