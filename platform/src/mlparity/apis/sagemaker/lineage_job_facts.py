@@ -92,9 +92,10 @@ def _training(job: Job) -> JobFacts:
         inputs,
         outputs,
         parameters,
-        f"Status: {job_status(job)}, secondary status: {secondary_status(job)}, failure reason: {_reason(job)}."[
-            :_MESSAGE_LIMIT
-        ],
+        _one_line(
+            f"Status: {job_status(job)}, secondary status: {secondary_status(job)}, failure reason: {_reason(job)}.",
+            _MESSAGE_LIMIT,
+        ),
     )
 
 
@@ -118,8 +119,11 @@ def _processing(job: Job) -> JobFacts:
             **{name: _number_or_text(value) for name, value in (request.get("Environment") or {}).items()},
             **_machines(request["ProcessingResources"]["ClusterConfig"]),
         },
-        f"Status: {job_status(job)}, exit message: {job.results.get('message') or 'null'}, "
-        f"failure reason: {_reason(job)}"[:_MESSAGE_LIMIT],
+        _one_line(
+            f"Status: {job_status(job)}, exit message: {job.results.get('message') or 'null'}, "
+            f"failure reason: {_reason(job)}",
+            _MESSAGE_LIMIT,
+        ),
     )
 
 
@@ -135,7 +139,7 @@ def _transform(job: Job) -> JobFacts:
     uri = source["DataSource"]["S3DataSource"]["S3Uri"]
     inputs = [TrackedArtifact("SageMaker.TransformInput", uri, DATA_SET, source.get("ContentType", ""))]
     parameters = {"SageMaker.ModelName": {"StringValue": request["ModelName"]}}
-    message = f"Status: {job_status(job)}, failure reason: {_reason(job)}"[:_MESSAGE_LIMIT]
+    message = _one_line(f"Status: {job_status(job)}, failure reason: {_reason(job)}", _MESSAGE_LIMIT)
     return JobFacts(
         job.spec.image, inputs, outputs, {**parameters, **_machines(request["TransformResources"])}, message
     )
@@ -156,7 +160,12 @@ def _number_or_text(value: str) -> dict[str, Any]:
         number = float(value)
     except ValueError:
         number = math.nan
-    return {"NumberValue": number} if math.isfinite(number) else {"StringValue": value[:_TEXT_LIMIT]}
+    return {"NumberValue": number} if math.isfinite(number) else {"StringValue": _one_line(value, _TEXT_LIMIT)}
+
+
+def _one_line(text: str, limit: int) -> str:
+    """As the model wants these texts: its pattern matches no line break."""
+    return " ".join(text.splitlines())[:limit]
 
 
 def _reason(job: Job) -> str:

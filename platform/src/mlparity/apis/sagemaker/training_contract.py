@@ -176,6 +176,11 @@ def model_uri(request: Request) -> str:
     return f"{prefix}/model.tar.gz" if packed else f"{prefix}/model/"
 
 
+def shown_output(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``OutputDataConfig`` as Describe shows it: the SDK reads the key's name though there is none."""
+    return {"KmsKeyId": "", **config}
+
+
 def _channel_input(channel: Mapping[str, Any]) -> JobInput:
     source = channel["DataSource"]["S3DataSource"]
     return JobInput(

@@ -15,6 +15,7 @@ from mlparity.apis.sagemaker.training_contract import (
     metric_definitions,
     model_uri,
     refuse_unsupported,
+    shown_output,
     training_spec,
 )
 from mlparity.engine.job_repository import JobFilter
@@ -30,7 +31,6 @@ _ECHOED = (
     "HyperParameters",
     "RoleArn",
     "InputDataConfig",
-    "OutputDataConfig",
     "ResourceConfig",
     "VpcConfig",
     "CheckpointConfig",
@@ -108,6 +108,7 @@ def render(api: SageMaker, job: Job) -> Response:
         "TrainingJobName": job.name,
         "TrainingJobArn": api.arns.training_job(job.name),
         "AlgorithmSpecification": algorithm,
+        "OutputDataConfig": shown_output(request["OutputDataConfig"]),
         "ModelArtifacts": {"S3ModelArtifacts": model_uri(request)},
         "TrainingJobStatus": job_status(job),
         "SecondaryStatus": secondary_status(job),

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlparity.apis.sagemaker.context import Request, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
+from mlparity.apis.sagemaker.training_contract import shown_output
 from mlparity.engine.tuning.space import Choice, Parameter, Range, Scale, Space, Value, checked_range
 from mlparity.engine.tuning.strategies import combinations
 from mlparity.engine.tuning.tunings import Method, TuningPlan
@@ -202,6 +203,16 @@ def training_request(request: Request, name: str, values: Mapping[str, Value], a
     if checkpoint:  # each job its own, or the second would go on where the first ended
         training["CheckpointConfig"] = {**checkpoint, "S3Uri": f"{checkpoint['S3Uri'].rstrip('/')}/{name}"}
     return training
+
+
+def shown_definition(request: Request) -> dict[str, Any]:
+    """The training job's definition as Describe shows it; ``HyperparameterTuner.attach`` of SDK 2 needs all of it."""
+    chosen = definition(request)
+    static = {**chosen.get("StaticHyperParameters", {}), OBJECTIVE: objective(request)["MetricName"]}
+    shown = {**chosen, "StaticHyperParameters": static, "OutputDataConfig": shown_output(chosen["OutputDataConfig"])}
+    if not chosen.get("HyperParameterTuningResourceConfig", {}).get("InstanceConfigs"):
+        shown["ResourceConfig"] = _resources(chosen)
+    return shown
 
 
 def _text(value: Value) -> str:

@@ -12,7 +12,7 @@ from mlparity.apis.sagemaker.errors import SageMakerError, in_use, not_found, va
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.training_contract import refuse_unsupported
-from mlparity.apis.sagemaker.tuning_contract import objective, plan, training_request
+from mlparity.apis.sagemaker.tuning_contract import objective, plan, shown_definition, training_request
 from mlparity.apis.sagemaker.tuning_status import counters, seconds_used, statuses, summary, tuning_status
 from mlparity.engine.jobs import Job
 from mlparity.engine.tuning.ending import not_improving
@@ -125,6 +125,8 @@ def render(api: SageMaker, tuning: Tuning) -> Response:
     """A tuning as DescribeHyperParameterTuningJob shows it."""
     trials = api.tunings.repository.trials(tuning.id)
     response: Response = {name: tuning.request[name] for name in _ECHOED if name in tuning.request}
+    if "TrainingJobDefinition" in response:
+        response["TrainingJobDefinition"] = shown_definition(tuning.request)
     config = dict(tuning.request["HyperParameterTuningJobConfig"])
     limits = {"MaxNumberOfTrainingJobs": tuning.plan.max_trials, **config["ResourceLimits"]}
     response["HyperParameterTuningJobConfig"] = {

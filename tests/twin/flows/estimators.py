@@ -1,0 +1,108 @@
+"""Estimators, the tuner and the transformer of SDK 2.x, as a notebook uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+from flow import CODE, MACHINE, ROLE, SESSION, SKLEARN, XGBOOST, report, table, together, uploaded
+from sagemaker import image_uris
+from sagemaker.estimator import Estimator
+from sagemaker.inputs import TrainingInput
+from sagemaker.pytorch import PyTorch
+from sagemaker.sklearn import SKLearn
+from sagemaker.tuner import ContinuousParameter, HyperparameterTuner
+from sagemaker.xgboost import XGBoost
+
+USUAL = {"role": ROLE, "instance_type": MACHINE, "instance_count": 1, "sagemaker_session": SESSION}
+SCRIPT = {"entry_point": "train_sklearn.py", "source_dir": str(CODE)}
+MSE = [{"Name": "train:mse", "Regex": "train_mse=([0-9.]+);"}]
+data = uploaded("train", table(200, 1), "twin/estimators")
+held_out = uploaded("heldout", table(50, 2), "twin/estimators")
+rows = uploaded("rows", table(20, 3)[:, 1:], "twin/estimators")
+
+
+def sklearn(**hyperparameters):
+    return SKLearn(
+        **USUAL, **SCRIPT, framework_version=SKLEARN, metric_definitions=MSE, hyperparameters=hyperparameters
+    )
+
+
+# Everything is started first; then all are waited for.
+first = sklearn(alpha=0.5, note="it's 2 words")
+first.fit({"train": data}, wait=False)
+booster = XGBoost(
+    **USUAL,
+    entry_point="train_xgboost.py",
+    source_dir=str(CODE),
+    framework_version=XGBOOST,
+    hyperparameters={"num_round": 5, "max_depth": 3},
+)
+booster.fit({"train": data}, wait=False)
+builtin = Estimator(
+    image_uris.retrieve("xgboost", SESSION.boto_region_name, XGBOOST),
+    **USUAL,
+    hyperparameters={"num_round": 10, "objective": "reg:squarederror"},
+)
+channels = {
+    "train": TrainingInput(data, content_type="text/csv"),
+    "validation": TrainingInput(held_out, content_type="text/csv"),
+}
+builtin.fit(channels, wait=False)
+broken = sklearn(alpha=-1.0)
+broken.fit({"train": data}, wait=False)
+torch = PyTorch(**USUAL, **SCRIPT, framework_version="2.0.0", py_version="py310")
+torch.fit({"train": data}, wait=False)
+tuner = HyperparameterTuner(
+    sklearn(),
+    "train:mse",
+    {"alpha": ContinuousParameter(0.1, 100.0)},
+    metric_definitions=MSE,
+    objective_type="Minimize",
+    max_jobs=4,
+    max_parallel_jobs=2,
+    random_seed=3,
+    strategy="Random",
+)
+tuner.fit({"train": data}, wait=False)
+
+
+def transform():
+    builtin.latest_training_job.wait(logs=False)
+    output = f"s3://{SESSION.default_bucket()}/twin/transformed"
+    transformer = builtin.transformer(1, MACHINE, output_path=output, assemble_with="Line", accept="text/csv")
+    transformer.transform(rows, content_type="text/csv", split_type="Line", wait=True, logs=False)
+
+
+shown = io.StringIO()
+with contextlib.redirect_stdout(shown):
+    refused = together(
+        first=lambda: first.latest_training_job.wait(logs="All"),
+        booster=lambda: booster.latest_training_job.wait(logs=False),
+        broken=lambda: broken.latest_training_job.wait(logs=False),
+        torch=lambda: torch.latest_training_job.wait(logs=False),
+        tuner=tuner.wait,
+        transform=transform,
+    )
+trials = tuner.analytics().dataframe()[["alpha", "FinalObjectiveValue", "TrainingJobName"]]
+tuner_again = HyperparameterTuner.attach(tuner.latest_tuning_job.name, sagemaker_session=SESSION)
+report(
+    sklearn={
+        "job": first.latest_training_job.name,
+        "model": first.model_data,
+        "metrics": first.training_job_analytics.dataframe().to_dict("records"),
+    },
+    xgboost={"job": booster.latest_training_job.name, "model": booster.model_data},
+    builtin={
+        "job": builtin.latest_training_job.name,
+        "model": Estimator.attach(builtin.latest_training_job.name, sagemaker_session=SESSION).model_data,
+    },
+    shown=shown.getvalue(),
+    refused=refused,
+    tuner={
+        "job": tuner.latest_tuning_job.name,
+        "best": tuner_again.best_training_job(),
+        "trials": trials.to_dict("records"),
+        "best_model": tuner.best_estimator().model_data,
+    },
+)
