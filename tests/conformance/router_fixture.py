@@ -38,8 +38,8 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: 
     handler.send_response(status)
     for name, value in {"Content-Type": "text/csv", "Content-Length": str(len(body)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
-    lines = b"".join(handler._headers_buffer)  # type: ignore[attr-defined]  # noqa: SLF001 - one write: whole, or not
-    handler._headers_buffer = []  # type: ignore[attr-defined]  # noqa: SLF001
+    lines = b"".join(handler._headers_buffer)  # type: ignore[attr-defined]
+    handler._headers_buffer = []  # type: ignore[attr-defined]
     handler.wfile.write(lines + b"\r\n" + body)
 
 
@@ -151,11 +151,15 @@ class Routing:
 
     def invoke(self, name: str, body: bytes = b"1", **options: object) -> Answer:
         """One signed request on a connection of its own."""
-        connection = Client(self.process.socket_path)
+        connection = self.client()
         try:
             return connection.invoke(name, body, **options)  # type: ignore[arg-type]
         finally:
             connection.close()
+
+    def client(self) -> Client:
+        """A connection to the router."""
+        return Client(self.process.socket_path)
 
 
 @dataclass(frozen=True)
@@ -187,13 +191,24 @@ class Client(http.client.HTTPConnection):
         operation: str = "invocations",
         credentials: tuple[str, str] = ("tester", "a-secret"),
     ) -> Answer:
-        """InvokeEndpoint."""
+        """InvokeEndpoint, or another operation."""
+        response = self.begin(name, body, headers, operation, credentials)
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def begin(
+        self,
+        name: str,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        operation: str = "invocations",
+        credentials: tuple[str, str] = ("tester", "a-secret"),
+    ) -> http.client.HTTPResponse:
+        """The same, with the body not yet read."""
         url = f"http://127.0.0.1/endpoints/{name}/{operation}"
         request = AWSRequest("POST", url, {"Content-Type": "text/csv", **(headers or {})}, body)
         SigV4Auth(Credentials(*credentials), "sagemaker", "us-east-1").add_auth(request)
         self.request("POST", f"/endpoints/{name}/{operation}", body, dict(request.headers.items()))
-        response = self.getresponse()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        return self.getresponse()
 
 
 def deployment(

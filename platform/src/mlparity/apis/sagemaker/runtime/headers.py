@@ -6,12 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from mlparity.apis.sagemaker.runtime.errors import Refusal, validation
-
-if TYPE_CHECKING:
-    from mlparity.wire.aws_model import AwsModel
+from mlparity.wire.aws_model import AwsModel, Violation, message
 
 _PREFIX = b"x-amzn-sagemaker-"
 _LONG = 1024
@@ -99,7 +96,9 @@ def _checked(
             "InferenceId": inference_id,
             "TargetVariant": variant,
         }
-        raise RefusedError(validation(_what_is_wrong(operation, model(), given)))
+        wrong = _violations(operation, model(), given)
+        if wrong:
+            raise RefusedError(validation(message(wrong)))
     lines = {
         "Content-Type": content_type,
         "Accept": accept,
@@ -110,8 +109,6 @@ def _checked(
     return Wanted(content_type, custom, inference_id, variant, head.encode("latin-1"))
 
 
-def _what_is_wrong(operation: str, model: AwsModel, given: dict[str, str]) -> str:
-    from mlparity.wire.aws_model import message
-
+def _violations(operation: str, model: AwsModel, given: dict[str, str]) -> list[Violation]:
     request = {"EndpointName": "x", "Body": "", **{name: value for name, value in given.items() if value}}
-    return message(model.read_request(operation, request)[1])
+    return model.read_request(operation, request)[1]

@@ -16,14 +16,16 @@ class RuntimeOperation:
     name: str
     path: str  # the last part of its path
     partial: str = ""
+    routed: bool = True  # by the router; else the control plane answers (``async_invocations``)
 
 
 OPERATIONS: tuple[RuntimeOperation, ...] = (
     RuntimeOperation("InvokeEndpoint", "invocations", _HEADERS),
     RuntimeOperation("InvokeEndpointWithResponseStream", "invocations-response-stream", _HEADERS),
+    RuntimeOperation("InvokeEndpointAsync", "async-invocations", routed=False),
 )
 
-BY_PATH: Mapping[str, RuntimeOperation] = {operation.path: operation for operation in OPERATIONS}
+BY_PATH: Mapping[str, RuntimeOperation] = {operation.path: operation for operation in OPERATIONS if operation.routed}
 
 # What the router takes; every other path is the control plane's.
 INVOCATION = re.compile(r"/endpoints/([^/?]*)/(" + "|".join(map(re.escape, BY_PATH)) + r")(?:\?(.*))?\Z")
