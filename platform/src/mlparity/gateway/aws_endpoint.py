@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlparity.gateway.router_app import INVOCATION
 from mlparity.wire.aws_service import service_of
 
 ADMIN_PREFIX = "/_mlparity/"  # not a bucket: bucket names have no underscore
+_ASYNC_INVOCATION = re.compile(r"/endpoints/[^/]*/async-invocations\Z")
 _SAGEMAKER = frozenset({"sagemaker"})
 
 
 class AwsEndpoint:
     """Routes by the service of the request's signature (or target, or host).
 
-    ``invocations`` are requests for models behind endpoints.
+    ``invocations`` are requests for models behind endpoints; ``async_invocations`` those that are answered later.
     """
 
     def __init__(
-        self, *, admin: ASGIApp, s3: ASGIApp, sagemaker: ASGIApp, invocations: ASGIApp, others: ASGIApp
+        self,
+        *,
+        admin: ASGIApp,
+        s3: ASGIApp,
+        sagemaker: ASGIApp,
+        invocations: ASGIApp,
+        async_invocations: ASGIApp,
+        others: ASGIApp,
     ) -> None:
         self._admin = admin
         self._invocations = invocations
+        self._async_invocations = async_invocations
         self._s3 = s3
         self._sagemaker = sagemaker
         self._others = others
@@ -39,6 +50,8 @@ class AwsEndpoint:
         service = service_of(headers, scope["query_string"].decode("latin-1"), headers.get("host", ""))
         if service == "s3":
             return self._s3
-        if service in _SAGEMAKER:
-            return self._invocations if INVOCATION.match(scope["path"]) else self._sagemaker
-        return self._others
+        if service not in _SAGEMAKER:
+            return self._others
+        if INVOCATION.match(scope["path"]):
+            return self._invocations
+        return self._async_invocations if _ASYNC_INVOCATION.match(scope["path"]) else self._sagemaker

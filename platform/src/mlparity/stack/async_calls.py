@@ -7,12 +7,13 @@ import hmac
 import http.client
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from mlparity.apis.sagemaker.async_answers import DataPlaneAwayError, ModelAnswer
 from mlparity.clock import Clock
+from mlparity.gateway.router_app import RouterSocket
 from mlparity.wire.sigv4 import SignedRequest, canonical_request, signing_key
 
 _OK, _TOO_LARGE, _MODEL_ERROR = 200, 413, 424
@@ -23,9 +24,9 @@ _SERVER_ERROR = 500
 
 @dataclass(frozen=True)
 class RouterCalls:
-    """An ``async_answers.Invoke``. ``socket_path`` is the router's; ``credentials`` are (key, secret)."""
+    """An ``async_answers.Invoke``. ``credentials`` are (key, secret)."""
 
-    socket_path: Callable[[], str]
+    router: RouterSocket
     credentials: tuple[str, str]
     region: str
     clock: Clock
@@ -33,7 +34,8 @@ class RouterCalls:
     def __call__(self, endpoint: str, headers: Mapping[str, str], body: bytes, seconds: float) -> ModelAnswer:
         """One request. Raises ``DataPlaneAwayError``, and ``TimeoutError``."""
         path = f"/endpoints/{quote(endpoint)}/invocations"
-        connection = _UnixConnection(self.socket_path(), seconds)
+        self.router.wake()
+        connection = _UnixConnection(self.router.socket_path, seconds)
         try:
             connection.request("POST", path, body, self._signed(path, headers, body))
             response = connection.getresponse()
@@ -52,7 +54,9 @@ class RouterCalls:
         given = {**headers, "host": _HOST, "x-amz-date": moment}
         names = sorted(given)
         payload = hashlib.sha256(body).hexdigest()
-        canonical = canonical_request(SignedRequest("POST", path, "", list(given.items())), names, payload, service=_SERVICE)
+        canonical = canonical_request(
+            SignedRequest("POST", path, "", list(given.items())), names, payload, service=_SERVICE
+        )
         scope = f"{moment[:8]}/{self.region}/{_SERVICE}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         derived = signing_key(secret, moment[:8], self.region, _SERVICE)

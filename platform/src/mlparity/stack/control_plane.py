@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from mlparity.apis.aws import AwsServices
@@ -26,6 +27,7 @@ from mlparity.apis.sagemaker import (
 )
 from mlparity.apis.sagemaker.app import SageMakerApp
 from mlparity.apis.sagemaker.arns import Arns
+from mlparity.apis.sagemaker.async_invocations import AsyncInvocationsApp
 from mlparity.apis.sagemaker.authentication import Authenticator
 from mlparity.apis.sagemaker.context import API, SageMaker
 from mlparity.apis.sagemaker.hosting import Hosting
@@ -60,9 +62,11 @@ from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack import monitoring_metrics, service_metrics
 from mlparity.stack.config import ControlPlaneConfig
+from mlparity.stack.endpoint_capacities import EndpointCapacities
 from mlparity.stack.endpoint_plane import EndpointPlane
 from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.hand_over import HandOver
+from mlparity.stack.inference_services import InferenceServices
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.retraining import retraining_loop
@@ -74,6 +78,7 @@ from mlparity.wire.aws_model import AwsModel
 
 _LOG = logging.getLogger(__name__)
 _LOG_INDEX_SECONDS = 1.0
+_PROMETHEUS = "text/plain; version=0.0.4"
 _JOB_SESSION = "SageMaker"  # the name of the session in which SageMaker's jobs act as their role
 
 
@@ -122,6 +127,7 @@ class ControlPlane:
             start_pipeline=pipeline_starter(lambda: self._sagemaker),
             invoke_function=function_invoker(lambda: self._sagemaker),
             read_object=self._store.get_bytes,
+            scalable=EndpointCapacities(lambda: self._endpoints.endpoints),
         )
         self._endpoints = EndpointPlane(
             config,
@@ -163,6 +169,7 @@ class ControlPlane:
             lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake
         )
         self._timers.add(self._loops, MonitoringTimer(self._sagemaker))
+        self._inference = InferenceServices(config, self._sagemaker, self._endpoints, self._aws, self._timers)
         self.hand_over = HandOver(self._endpoints.router)
         self._listen()
         self.app = self._endpoint(clock, ids)
@@ -183,6 +190,7 @@ class ControlPlane:
         self._runs.start()
         self._tunings.start()
         self._endpoints.start()
+        self._inference.start()
         self._timers.start()
         self._in_background("warm-up", self._warm_up)
         self._in_background("log-index", self._index_logs)
@@ -191,6 +199,7 @@ class ControlPlane:
         """Stop the jobs and the threads. The database keeps the truth for the next start."""
         self._closing.set()
         self._timers.close()
+        self._inference.close()
         self._endpoints.close()
         self._aws.close()
         self._runs.close()
@@ -237,16 +246,21 @@ class ControlPlane:
     def _endpoint(self, clock: Clock, ids: IdSource) -> AwsEndpoint:
         config = self._config
         credentials = self._aws.credentials()
+        authenticator = Authenticator(credentials, self._aws.identity, clock)
         return AwsEndpoint(
             admin=Admin(self._jobs, self._runs.repository, self._logs.create, self._admin_routes()).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
-            sagemaker=SageMakerApp(self._sagemaker, Authenticator(credentials, self._aws.identity, clock)),
+            sagemaker=SageMakerApp(self._sagemaker, authenticator),
             invocations=RouterApp(self._endpoints.router),
+            async_invocations=AsyncInvocationsApp(self._sagemaker, self._inference.inference, authenticator),
             others=self._aws,
         )
 
     def _admin_routes(self) -> list[Route]:
-        return [*admin_loops.routes(ADMIN_PREFIX, self._loops)]
+        page = Route(
+            f"{ADMIN_PREFIX}metrics", lambda _request: PlainTextResponse(self._inference.page(), media_type=_PROMETHEUS)
+        )
+        return [*admin_loops.routes(ADMIN_PREFIX, self._loops), page]
 
     def _in_alarm(self, names: Sequence[str]) -> Sequence[str]:
         return [name for name, state in self._aws.alarm_states(names).items() if state == "ALARM"]

@@ -30,14 +30,9 @@ from mlparity.wire.sigv4 import SignedRequest
 
 _LOG = logging.getLogger(__name__)
 _OPERATION = "InvokeEndpointAsync"
-_PATH = re.compile(r"/endpoints/([^/]+)/async-invocations/?")
+_PATH = re.compile(r"/endpoints/([^/]+)/async-invocations")
 _MOST_BYTES = 128_000
 _ACCEPTED = 202
-
-
-def is_async_invocation(path: str) -> bool:
-    """Whether a request's path is this operation's."""
-    return _PATH.fullmatch(path) is not None
 
 
 @lru_cache(maxsize=1)

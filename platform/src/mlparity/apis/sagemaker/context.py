@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.apis.sagemaker.arns import Arns
-from mlparity.apis.sagemaker.hosting import NO_HOSTING, Hosting
+from mlparity.apis.sagemaker.hosting import Hosting
 from mlparity.clock import Clock
 from mlparity.engine.events import EventJournal
 from mlparity.engine.functions import FunctionCode
@@ -64,8 +64,7 @@ class SageMaker:
     send_message: Callable[[str, str], None]
     # A Lambda function by its ARN. Raises ``NotFoundError``, which tells how to make it known here.
     function: Callable[[str], FunctionCode]
-    hosting: Hosting = NO_HOSTING
-
+    hosting: Hosting
     # Whether the versions of a model group may only be approved by another role than the one that made them.
     needs_other_approver: Callable[[str], bool] = lambda _group: False
 

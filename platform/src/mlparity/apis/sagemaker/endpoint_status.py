@@ -38,8 +38,19 @@ VARIANT_STATUS: Mapping[VariantStage, str] = {
     VariantStage.BAKING: "Baking",
     VariantStage.DELETING: "Deleting",
 }
+_TAKES_REQUESTS = {
+    EndpointPhase.IN_SERVICE,
+    EndpointPhase.UPDATING,
+    EndpointPhase.ROLLING_BACK,
+    EndpointPhase.ROLLBACK_FAILED,
+}
 # What an endpoint's own record keeps of the configurations, which may be deleted while they serve.
 NEW_CONFIG, SERVING_CONFIG = "Config", "ServingConfig"
+
+
+def takes_requests(endpoint: Endpoint) -> bool:
+    """Whether it may be invoked."""
+    return endpoint.phase in _TAKES_REQUESTS
 
 
 def serving_config(endpoint: Endpoint) -> Mapping[str, Any]:

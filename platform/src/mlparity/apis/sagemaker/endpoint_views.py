@@ -12,16 +12,11 @@ from mlparity.apis.sagemaker.endpoint_status import (
     last_deployment_config,
     pending_config,
     serving_config,
+    takes_requests,
 )
-from mlparity.serving.endpoints.endpoints import Endpoint, EndpointPhase, VariantState
+from mlparity.serving.endpoints.endpoints import Endpoint, VariantState
 
 _REASON_LIMIT = 1024
-_TAKES_REQUESTS = {
-    EndpointPhase.IN_SERVICE,
-    EndpointPhase.UPDATING,
-    EndpointPhase.ROLLING_BACK,
-    EndpointPhase.ROLLBACK_FAILED,
-}
 
 
 def arn(api: SageMaker, name: str) -> str:
@@ -38,7 +33,7 @@ def described(api: SageMaker, endpoint: Endpoint) -> Response:
         **_variants(endpoint.variants, config),
     }
     if "DataCaptureConfig" in config:
-        response["DataCaptureConfig"] = _capture(config["DataCaptureConfig"], endpoint.phase)
+        response["DataCaptureConfig"] = _capture(config["DataCaptureConfig"], running=takes_requests(endpoint))
     if endpoint.failure_reason:
         response["FailureReason"] = endpoint.failure_reason[:_REASON_LIMIT]
     if (deployment := last_deployment_config(endpoint)) is not None:
@@ -116,10 +111,10 @@ def _image(image: str) -> Response:
     return {"SpecifiedImage": image, **({"ResolvedImage": image} if "@sha256:" in image else {})}
 
 
-def _capture(config: Mapping[str, Any], phase: EndpointPhase) -> Response:
+def _capture(config: Mapping[str, Any], *, running: bool) -> Response:
     return {
         "EnableCapture": config["EnableCapture"],
-        "CaptureStatus": "Started" if config["EnableCapture"] and phase in _TAKES_REQUESTS else "Stopped",
+        "CaptureStatus": "Started" if config["EnableCapture"] and running else "Stopped",
         "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
         "DestinationS3Uri": config["DestinationS3Uri"],
         "KmsKeyId": config.get("KmsKeyId", ""),
