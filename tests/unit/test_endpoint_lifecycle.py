@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from endpoint_bench import API, KEY, NAME, Bench, policy, revision
@@ -21,8 +20,8 @@ from mlparity.state.paging import PageRequest
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+def bench() -> Iterator[Bench]:
+    made = Bench()
     yield made
     made.close()
 
