@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from mlparity.clock import Clock
@@ -58,10 +59,21 @@ class SignedRequest:
     path: str  # percent-encoded, without the query
     query: str  # percent-encoded, without "?"
     headers: Sequence[tuple[str, str]]  # lower case names
+    values: Mapping[str, Sequence[str]] = field(init=False, repr=False, compare=False)  # of each header
+
+    def __post_init__(self) -> None:
+        found: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            if name in found:
+                found[name].append(value)
+            else:
+                found[name] = [value]
+        object.__setattr__(self, "values", found)
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""
-        return next((value for key, value in self.headers if key == name), None)
+        values = self.values.get(name)
+        return values[0] if values else None
 
 
 @dataclass(frozen=True)
@@ -156,14 +168,20 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 def canonical_request(request: SignedRequest, signed_headers: Sequence[str], payload: str, *, service: str) -> str:
     """The text whose hash is signed. S3 encodes the path once; every other service encodes it twice."""
-    if service == "s3":
-        path = quote(unquote_to_bytes(request.path), safe="/-_.~") or "/"
-    else:  # part by part: an ARN in a path has slashes of its own
-        path = quote("/".join(map(_encode, request.path.split("/"))), safe="/-_.~") or "/"
+    path = _canonical_path(request.path, once=service == "s3")
     lines = [f"{name}:{_header_value(request, name)}" for name in signed_headers]
     return "\n".join(
         (request.method, path, _canonical_query(request.query), *lines, "", ";".join(signed_headers), payload)
     )
+
+
+# Paths, credentials and times come again and again; reading them anew takes longer than the rest of the check.
+@lru_cache(maxsize=1024)
+def _canonical_path(path: str, *, once: bool) -> str:
+    if once:
+        return quote(unquote_to_bytes(path), safe="/-_.~") or "/"
+    # Part by part: an ARN in a path has slashes of its own.
+    return quote("/".join(map(_encode, path.split("/"))), safe="/-_.~") or "/"
 
 
 def chunk_signature(verified: Verified, previous: str, chunk_sha256: str) -> str:
@@ -181,11 +199,12 @@ def trailer_signature(verified: Verified, previous: str, trailers_sha256: str) -
 
 
 def _hex_hmac(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def _header_value(request: SignedRequest, name: str) -> str:
-    return ",".join(" ".join(value.split()) for key, value in request.headers if key == name)
+    values = request.values.get(name, ())
+    return " ".join(values[0].split()) if len(values) == 1 else ",".join(" ".join(value.split()) for value in values)
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -222,7 +241,28 @@ def read_claim(request: SignedRequest) -> Claim:
 
 
 def _header_claim(request: SignedRequest, authorization: str) -> Claim:
-    algorithm, _, rest = authorization.partition(" ")
+    start, _, signature = authorization.rpartition("Signature=")
+    if signature.isalnum():  # it is the last of the fields, as all SDKs write it
+        access_key, date, region, service, signed_headers, _ = _authorization(start + "Signature=")
+    else:
+        access_key, date, region, service, signed_headers, signature = _authorization(authorization)
+    return Claim(
+        access_key,
+        date,
+        region,
+        service,
+        signed_headers,
+        signature,
+        request.header("x-amz-date") or request.header("date") or "",
+        None,
+        request.header("x-amz-content-sha256"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _authorization(text: str) -> tuple[str, str, str, str, Sequence[str], str]:
+    """Access key, date, region, service, signed headers and signature of an ``Authorization`` header."""
+    algorithm, _, rest = text.partition(" ")
     fields = dict(item.strip().partition("=")[::2] for item in rest.split(","))
     if algorithm != _ALGORITHM or not {"Credential", "SignedHeaders", "Signature"} <= fields.keys():
         raise SignatureError(
@@ -230,18 +270,8 @@ def _header_claim(request: SignedRequest, authorization: str) -> Claim:
             "The authorization header is malformed",
             "It must read: AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...",
         )
-    access_key, date, region, service = _scope(fields["Credential"], Reason.MALFORMED)
-    return Claim(
-        access_key,
-        date,
-        region,
-        service,
-        fields["SignedHeaders"].split(";"),
-        fields["Signature"],
-        request.header("x-amz-date") or request.header("date") or "",
-        None,
-        request.header("x-amz-content-sha256"),
-    )
+    signed_headers = tuple(fields["SignedHeaders"].split(";"))
+    return (*_scope(fields["Credential"], Reason.MALFORMED), signed_headers, fields["Signature"])
 
 
 def _query_claim(request: SignedRequest) -> Claim:
@@ -274,9 +304,9 @@ def _query_claim(request: SignedRequest) -> Claim:
 
 def _check_signed_headers(request: SignedRequest, claim: Claim) -> None:
     """What is not signed could be changed on the way, so AWS wants host and all x-amz-* headers signed."""
-    signed = set(claim.signed_headers)
-    wanted = {name for name, _ in request.headers if name.startswith("x-amz-")} - {"x-amz-content-sha256"}
-    missing = sorted(({"host"} | wanted) - signed)
+    signed = claim.signed_headers
+    wanted = [name for name in request.values if name.startswith("x-amz-") and name != "x-amz-content-sha256"]
+    missing = sorted({name for name in ("host", *wanted) if name not in signed})
     if missing:
         raise SignatureError(
             Reason.UNSIGNED_HEADERS,
@@ -297,16 +327,23 @@ def _scope(credential: str, reason: Reason) -> tuple[str, str, str, str]:
 
 
 def _parse_time(claim: Claim) -> datetime:
-    try:
-        signed_at = datetime.strptime(claim.signed_at, _TIME).replace(tzinfo=UTC)
-    except ValueError:
+    signed_at = _time(claim.signed_at)
+    if signed_at is None:
         reason = Reason.MALFORMED if claim.expires is None else Reason.MALFORMED_QUERY
         raise SignatureError(
             reason, "AWS authentication requires a valid Date or x-amz-date header", "It must read: yyyymmddThhmmssZ"
-        ) from None
+        )
     if claim.signed_at[:8] != claim.date:
         raise SignatureError(Reason.MISMATCH, "The credential's date is not the request's date")
     return signed_at
+
+
+@lru_cache(maxsize=64)
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _check_time(claim: Claim, signed_at: datetime, now: datetime) -> None:
