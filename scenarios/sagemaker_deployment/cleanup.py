@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
-from mlparity.errors import NotFoundError
+from mlparity.errors import ConflictError, NotFoundError
 from mlparity.scenarios import Platform
 from mlparity.scenarios.loops import Loops
 from scenarios.sagemaker_deployment.drift import forget_monitor
@@ -20,6 +20,8 @@ from scenarios.sagemaker_deployment.promotion import exists
 def clean_up(platform: Platform, environments: Sequence[Environment], loops: Loops) -> None:
     """The loop, the monitor, alarms, endpoints, configurations, models, packages and the pipeline, in this order."""
     sagemaker, cloudwatch = platform.client("sagemaker"), platform.client("cloudwatch")
+    with contextlib.suppress(NotFoundError, ConflictError):  # there is none, or nothing is under way
+        loops.act(LOOP, "stop", "the scenario is over")
     with contextlib.suppress(NotFoundError):
         loops.delete(LOOP)
     forget_monitor(platform)

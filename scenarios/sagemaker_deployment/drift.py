@@ -73,6 +73,21 @@ def send_flights(platform: Platform, endpoint: str, flights: Flights) -> list[fl
     return predicted
 
 
+def captured(platform: Platform, base: str, endpoint: str, wanted: int) -> int:
+    """Wait until so many requests to the endpoint lie in the bucket; how many do."""
+    s3, limit = platform.client("s3"), 60.0 if platform.local else 900.0
+    bucket, _, prefix = f"{base}/capture/{endpoint}/".removeprefix("s3://").partition("/")
+    began = time.monotonic()
+    while True:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        found = sum(s3.get_object(Bucket=bucket, Key=key)["Body"].read().count(b"\n") for key in keys)
+        if found >= wanted:
+            return found
+        platform.check(time.monotonic() - began < limit, f"{found} of {wanted} requests were captured")
+        time.sleep(1 if platform.local else 15)
+
+
 def create_alarm(platform: Platform, environment: Environment, threshold: float) -> None:
     """An alarm on the drift of one feature, as the monitor publishes it."""
     platform.client("cloudwatch").put_metric_alarm(

@@ -12,8 +12,9 @@ _POLICY = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
 
 
 def pipeline_role(platform: Platform) -> str:
-    """The role of the pipeline and its jobs; its ARN."""
-    return _role(platform, PIPELINE_ROLE, {"Service": ["sagemaker.amazonaws.com", "events.amazonaws.com"]})
+    """The role of the pipeline and its jobs; its ARN. People may assume it, too: to see what it may not do."""
+    services = ["sagemaker.amazonaws.com", "events.amazonaws.com"]
+    return _role(platform, PIPELINE_ROLE, {"Service": services, "AWS": _account_root(platform)})
 
 
 def as_role(platform: Platform, arn: str, session: str) -> Any:
@@ -32,9 +33,12 @@ def as_role(platform: Platform, arn: str, session: str) -> Any:
 
 def approver(platform: Platform, person: str) -> Any:
     """A SageMaker client of somebody who may approve."""
-    account = platform.client("sts").get_caller_identity()["Account"]
-    arn = _role(platform, APPROVER_ROLE, {"AWS": f"arn:aws:iam::{account}:root"})
+    arn = _role(platform, APPROVER_ROLE, {"AWS": _account_root(platform)})
     return as_role(platform, arn, person)
+
+
+def _account_root(platform: Platform) -> str:
+    return f"arn:aws:iam::{platform.client('sts').get_caller_identity()['Account']}:root"
 
 
 def _role(platform: Platform, name: str, principal: dict[str, Any]) -> str:
@@ -47,5 +51,6 @@ def _role(platform: Platform, name: str, principal: dict[str, Any]) -> str:
         arn = str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])
     except iam.exceptions.EntityAlreadyExistsException:
         arn = str(iam.get_role(RoleName=name)["Role"]["Arn"])
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
     iam.attach_role_policy(RoleName=name, PolicyArn=_POLICY)
     return arn

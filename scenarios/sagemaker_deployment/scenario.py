@@ -136,7 +136,8 @@ class _Story:
         july = Flights.between("2013-07-01", "2013-07-15").sample(_SUMMER_FLIGHTS, seed=7)
         predicted = drift.send_flights(platform, prod.endpoint, july)
         error = sum((one - other) ** 2 for one, other in zip(predicted, july.delays, strict=True)) / len(predicted)
-        platform.say(f"  {len(predicted)} flights of July predicted and captured; MSE {error:.0f} min2")
+        kept = drift.captured(platform, self._base, prod.endpoint, len(predicted))
+        platform.say(f"  {len(predicted)} flights of July predicted, MSE {error:.0f} min2; {kept} requests captured")
         ended = drift.monitor_once(platform, prod, image, self._role, self._base)
         status = ended["MonitoringExecutionStatus"]
         platform.check(status == "CompletedWithViolations", f"the monitor: {status} {ended.get('FailureReason')}")

@@ -27,7 +27,8 @@ def main() -> None:
         table[[TARGET, *FEATURES]].to_csv(folder / f"{name}.csv", index=False, header=False)
     baseline = _ROOT / "baseline"
     baseline.mkdir(parents=True, exist_ok=True)
-    train[FEATURES].to_csv(baseline / "baseline.csv", index=False)
+    # The monitor reads a captured request as its answer followed by its features: so does its baseline.
+    train[[TARGET, *FEATURES]].to_csv(baseline / "baseline.csv", index=False)
     print(f"train {len(train)} flights, test {len(test)} flights")
 
 

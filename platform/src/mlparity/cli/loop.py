@@ -67,9 +67,9 @@ def show(choice: Choice, name: str, *, as_json: bool) -> None:
 
 
 def act(choice: Choice, name: str, action: str, reason: str = "") -> None:
-    """Pause, resume or trigger a loop."""
+    """Pause, resume, trigger or stop a loop."""
     answer = _loops(choice).act(name, action, reason)
-    if action == "trigger":
+    if action in {"trigger", "stop"}:
         output.line(f"cycle {answer['number']}: {answer['state']} ({answer['history'][-1]['reason']})")
     else:
         output.line(f"loop {name}: {_activity(answer)}")

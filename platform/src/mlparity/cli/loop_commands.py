@@ -65,6 +65,19 @@ def trigger(
 
 
 @loops.command()
+def stop(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")] = "asked for",
+    data_dir: DataDir = None,
+) -> None:
+    """End the cycle under way; what it started is left."""
+    from mlparity.cli.loop import act
+
+    act(_choice(context, data_dir), name, "stop", reason)
+
+
+@loops.command()
 def pause(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
     """Let a loop record what it sees and start nothing."""
     from mlparity.cli.loop import act

@@ -63,6 +63,8 @@ class _Loops:
         match action:
             case "pause" | "resume":
                 return _loop(self._service.repository.pause(name, paused=action == "pause"))
+            case "stop":
+                return _cycle(self._service.stop(name, request.query_params.get("reason", "")))
             case "trigger":
                 return _cycle(self._service.trigger(name, request.query_params.get("reason", "")))
         raise NotFoundError(f"a loop does not know {action!r}")

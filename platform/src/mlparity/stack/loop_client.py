@@ -38,7 +38,7 @@ class Loops:
         return self._ask("GET", f"loops/{quote(name, safe='')}")
 
     def act(self, name: str, action: str, reason: str = "") -> dict[str, Any]:
-        """``action`` is "pause", "resume" or "trigger"."""
+        """``action`` is "pause", "resume", "trigger" or "stop"."""
         query = f"?reason={quote(reason, safe='')}" if reason else ""
         return self._ask("POST", f"loops/{quote(name, safe='')}/{action}{query}")
 

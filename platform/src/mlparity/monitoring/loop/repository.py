@@ -70,7 +70,9 @@ class LoopRepository:
         self.get(name)
         with self._database.write() as connection:
             if self.active(name) is not None:
-                raise ConflictError(f"loop {name} cannot be deleted", "a cycle is under way", "wait, or stop it first")
+                raise ConflictError(
+                    f"loop {name} cannot be deleted", "a cycle is under way", f"wait, or `mlparity loop stop {name}`"
+                )
             connection.execute(delete(loop_cycles).where(*self._cycles(name)))
             connection.execute(delete(loops).where(*self._loop(name)))
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlparity.clock import Clock
-from mlparity.errors import MlparityError
+from mlparity.errors import ConflictError, MlparityError
 from mlparity.monitoring.loop import suppression
 from mlparity.monitoring.loop.actions import LoopActionError, LoopActions, Outcome, Verdict
 from mlparity.monitoring.loop.cycles import Cycle, CycleState, Loop
@@ -68,6 +68,17 @@ class LoopService:
         """Open a cycle by hand; dedupe, cool-down and cap hold for it, too. Raises ``NotFoundError``."""
         event = {"source": "mlparity", "detail-type": "manual", "detail": {"reason": reason}, "resources": []}
         return self._open(self.repository.get(name), event, f"by hand: {reason}")
+
+    def stop(self, name: str, reason: str) -> Cycle:
+        """End the cycle that is under way; what it has started (a pipeline, a rollout) is left as it is.
+
+        Raises ``NotFoundError`` where there is no loop, ``ConflictError`` where nothing is under way.
+        """
+        self.repository.get(name)
+        cycle = self.repository.active(name)
+        if cycle is None:
+            raise ConflictError(f"loop {name} has nothing to stop", "no cycle is under way")
+        return self.repository.move(cycle, CycleState.FAILED, f"stopped by hand: {reason}", {}, None)
 
     def show(self, name: str) -> tuple[Loop, list[Cycle]]:
         """A loop with its newest cycles, newest first. Raises ``NotFoundError``."""
