@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from scenarios.flights.data import FlightsDataMissingError, flights_files, sha256
+from scenarios.flights.data import FlightsDataMissingError, FlightsFiles, every_nth, flights_files, sha256
 
 
 def test_the_five_tables_are_found_without_importing_the_package() -> None:
@@ -44,3 +44,15 @@ def test_sha256_is_the_files(tmp_path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_every_nth_flight_is_written_as_it_was_read(tmp_path) -> None:
+    rows = [f"{number},{value}" for number, value in enumerate(["", "NA", "05", "1.50", "x", "7"])]
+    whole = tmp_path / "flights.csv.zip"
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("flights.csv", "\n".join(["day,delay", *rows]) + "\n")
+    files = every_nth(FlightsFiles(whole, *[tmp_path / "other"] * 4), 2, tmp_path / "sample")
+    assert files.weather == tmp_path / "other"
+    with zipfile.ZipFile(files.flights) as archive:
+        text = archive.read("flights.csv").decode()
+    assert text.split() == ["day,delay", "0,", "2,05", "4,x"]
