@@ -45,7 +45,7 @@ def load(source: ModelFolder) -> Servable:
     )
     if program:
         return _with_code(source, code, program)
-    mlflow_model = _mlflow_folder(source.folder)
+    mlflow_model = requirements.mlflow_folder(source.folder)
     if mlflow_model is not None:
         accept = source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "")
         return serve_pyfunc(_pyfunc(mlflow_model, source.environment), accept)
@@ -53,11 +53,6 @@ def load(source: ModelFolder) -> Servable:
     formats = _with_defaults(formats, source.environment)
     parameters = _xgboost_parameters() if formats.json_form is JsonForm.SCORES else None
     return LibraryModel(predictor, formats, parameters)
-
-
-def _mlflow_folder(folder: Path) -> Path | None:
-    candidates = (folder, *sorted(path for path in folder.glob("*") if path.is_dir()))
-    return next((path for path in candidates if (path / "MLmodel").is_file()), None)
 
 
 def _pyfunc(folder: Path, environment: Mapping[str, str]) -> Any:
@@ -118,7 +113,7 @@ def _with_code(source: ModelFolder, code: Path, program: str) -> Servable:
 
 def _native(source: ModelFolder) -> Any:
     """What the default ``model_fn`` of our images loads: the library's own object."""
-    folder = _mlflow_folder(source.folder)
+    folder = requirements.mlflow_folder(source.folder)
     return _find(source.folder)[0].native if folder is None else _pyfunc(folder, source.environment)
 
 

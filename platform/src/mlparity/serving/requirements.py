@@ -13,12 +13,16 @@ _REMEDY = (
 )
 
 
+def mlflow_folder(model: Path) -> Path | None:
+    """The folder of the MLflow model: ``model`` or one below it; None where there is none."""
+    candidates = (model, *sorted(path for path in model.glob("*") if path.is_dir()))
+    return next((path for path in candidates if (path / "MLmodel").is_file()), None)
+
+
 def find(model: Path) -> Path | None:
-    """The requirements.txt of the MLflow model in ``model`` or one folder below; None where there is none."""
-    for folder in (model, *sorted(path for path in model.glob("*") if path.is_dir())):
-        if (folder / "MLmodel").is_file() and (folder / "requirements.txt").is_file():
-            return folder / "requirements.txt"
-    return None
+    """The requirements.txt of the MLflow model in ``model``; None where there is none."""
+    folder = mlflow_folder(model)
+    return folder / "requirements.txt" if folder is not None and (folder / "requirements.txt").is_file() else None
 
 
 def unmet(path: Path) -> list[str]:

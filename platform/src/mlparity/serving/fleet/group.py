@@ -189,7 +189,7 @@ class Group:
     def _run(self) -> None:
         means = self._means
         try:
-            containers = prepare(self.spec.variant, means.artifacts, means.runtimes, means.environments)
+            containers = prepare(self.spec.variant.containers, means.artifacts, means.runtimes, means.environments)
         except PreparationError as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - told as the deployment's reason

@@ -12,9 +12,18 @@ from mlparity.engine.process import Runtime
 from mlparity.errors import MlparityError, NotFoundError, RuntimeUnavailableError
 from mlparity.serving import requirements
 from mlparity.serving.archive import ArchiveError
-from mlparity.serving.endpoints.plans import ModelContainer, VariantPlan
+from mlparity.serving.endpoints.plans import ModelContainer
 from mlparity.serving.fleet.artifacts import Artifacts
 
+# ``skops.io`` is the format of MLflow's scikit-learn models; it imports all of scikit-learn.
+_MLFLOW = (
+    "mlflow.pyfunc",
+    "mlflow.pyfunc.model",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.sklearn",
+    "mlflow.xgboost",
+    "skops.io",
+)
 SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
 
 
@@ -55,17 +64,18 @@ class PreparedContainer:
 
 
 def prepare(
-    variant: VariantPlan, artifacts: Artifacts, runtimes: RuntimeResolver, environments: Preparer
+    containers: Sequence[ModelContainer], artifacts: Artifacts, runtimes: RuntimeResolver, environments: Preparer
 ) -> list[PreparedContainer]:
-    """The variant's containers. Takes as long as a download. Raises ``PreparationError``."""
+    """A variant's containers. Takes as long as a download. Raises ``PreparationError``."""
     prepared = []
-    for number, container in enumerate(variant.containers, 1):
+    for number, container in enumerate(containers, 1):
         try:
             runtime = environments.ready(runtimes.resolve(container.image))
         except RuntimeUnavailableError as error:
             raise PreparationError(". ".join(error.lines())) from error
         ready = _prepared(container, f"container_{number}", runtime, artifacts)
-        prepared.append(_with_requirements(ready, runtimes.resolve(container.image), environments))
+        ready = _with_requirements(ready, runtimes.resolve(container.image), environments)
+        prepared.append(_with_mlflow(ready))
     return prepared
 
 
@@ -80,6 +90,15 @@ def _with_requirements(container: PreparedContainer, plain: Runtime, environment
     except RuntimeUnavailableError as error:
         raise PreparationError(". ".join(error.lines())) from error
     return replace(container, runtime=runtime, environment={**container.environment, requirements.INSTALLED: "true"})
+
+
+def _with_mlflow(container: PreparedContainer) -> PreparedContainer:
+    """MLflow models fork from workers that have imported MLflow: its import takes seconds."""
+    runtime = container.runtime
+    is_mlflow = container.model is not None and requirements.mlflow_folder(container.model) is not None
+    if not is_mlflow or not runtime.preload:
+        return container
+    return replace(container, runtime=replace(runtime, preload=(*runtime.preload, *_MLFLOW)))
 
 
 def _requirements(container: PreparedContainer) -> Path | None:

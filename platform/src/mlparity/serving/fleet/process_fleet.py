@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlparity.clock import Clock
-from mlparity.engine.process import ProcessExecutor
+from mlparity.engine.process import ProcessExecutor, Runtime
+from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
+from mlparity.serving.endpoints.plans import ModelContainer
 from mlparity.serving.fleet.artifacts import Artifacts
 from mlparity.serving.fleet.deployment import Deployment, DeploymentPhase, DeploymentSpec
 from mlparity.serving.fleet.group import Group, GroupMeans, LogFiles
 from mlparity.serving.fleet.places import SocketPlaces
-from mlparity.serving.fleet.preparation import Preparer, RuntimeResolver
+from mlparity.serving.fleet.preparation import PreparationError, Preparer, RuntimeResolver, prepare
 from mlparity.serving.fleet.slot import Timing
 from mlparity.serving.fleet.usage import WorkerUsage, usage_of
 from mlparity.serving.fleet.worker import Workshop
@@ -26,6 +28,10 @@ _LOG = logging.getLogger(__name__)
 _REMEMBERED = 256  # deployments that have ended
 _JOIN_SECONDS = 10.0  # one that is in the middle of a download is not waited for longer
 _OVER = frozenset({DeploymentPhase.STOPPED, DeploymentPhase.FAILED})
+
+
+def _nothing(_runtime: Runtime) -> None:
+    return
 
 
 def _no_credentials(_role: str) -> Mapping[str, str]:
@@ -51,6 +57,7 @@ class FleetMeans:
     clock: Clock
     ids: IdSource
     credentials: Callable[[str], Mapping[str, str]] = _no_credentials
+    warm: Callable[[Runtime], None] = _nothing  # ``SandboxExecutor.warm``
 
 
 class ProcessFleet:
@@ -67,6 +74,7 @@ class ProcessFleet:
         self, means: FleetMeans, drain: Callable[[Sequence[str], float], bool], timing: Timing | None = None
     ) -> None:
         self._folder = means.folder
+        self._warm = means.warm
         self._places = SocketPlaces(means.folder / "s", means.ids)
         self._artifacts = Artifacts(means.store, means.folder / "models", means.ids)
         workshop = Workshop(means.executor, self._places, means.folder / "workers", _environment_of(means), means.ids)
@@ -102,6 +110,22 @@ class ProcessFleet:
             used = [path for each in self._groups.values() for path in each.folders]
         self._artifacts.prune(used)
         group.start()
+
+    def expect(self, containers: Sequence[ModelContainer]) -> None:
+        """These may be deployed soon: fetch and unpack them, and warm the workers that they fork from.
+
+        Returns at once. What goes wrong is told when they are deployed.
+        """
+        threading.Thread(target=self._expect, args=(tuple(containers),), name="expect-model", daemon=True).start()
+
+    def _expect(self, containers: Sequence[ModelContainer]) -> None:
+        means = self._group_means
+        try:
+            for container in prepare(containers, means.artifacts, means.runtimes, means.environments):
+                if container.runtime.kind != "container":
+                    self._warm(container.runtime)
+        except (PreparationError, MlparityError) as error:
+            _LOG.info("a model that may be deployed: %s", error)
 
     def scale(self, deployment_id: str, workers: int) -> None:
         """Change the number of workers; unknown ids are ignored."""
