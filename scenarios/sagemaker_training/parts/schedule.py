@@ -52,9 +52,9 @@ def run(work: Work, accepted: Accepted) -> list[tuple[str, str]]:
 
 
 def wait_for_a_start(work: Work, before: set[str]) -> dict[str, Any]:
-    """The execution that was not there before (30 s locally, five minutes on AWS)."""
+    """The execution that was not there before (a minute locally, five on AWS)."""
     platform = work.platform
-    every, limit = (0.25, 30.0) if platform.local else (10.0, 300.0)
+    every, limit = (0.25, 60.0) if platform.local else (10.0, 300.0)
     deadline = time.monotonic() + limit
     while not (new := executions(work) - before):
         platform.check(time.monotonic() < deadline, f"the schedule had started nothing after {limit:.0f} s")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlparity.cli.choice import Choice
+from mlparity.cli.ctrl_c import unwind
 from mlparity.cli.up import bring_up
 from mlparity.errors import ConfigurationError, StackError
 from mlparity.profiles.zero_change import write_zero_change_files, zero_change
@@ -52,9 +53,20 @@ def _bring_up_apart(choice: Choice, profile: Profile) -> None:
     if running_stack_record(DataFolder(profile.data_dir)) is None:
         options = ["--profile", profile.name, "--data-dir", str(profile.data_dir)]
         up = [sys.executable, "-m", "mlparity.cli.main", "up", *options]
-        if subprocess.run(up, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:  # noqa: S603
+        unwind()
+        process = subprocess.Popen(up, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
+        if _waited_for(process):
             raise StackError("the command was not started", "the stack did not come up", f"see `{_shown(choice)}`")
     bring_up(profile)  # says what differs where a stack with other settings runs
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> int:
+    """The exit code. Ctrl-C reaches the process as well: it stops what it has started, and that takes a moment."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def _shown(choice: Choice) -> str:
