@@ -36,6 +36,18 @@ def sagemaker() -> Iterator[Coverage]:
             yield Coverage("sagemaker", name, "partial" if operation.partial else "works", operation.partial)
 
 
+def sagemaker_runtime() -> Iterator[Coverage]:
+    """Every operation of botocore's model of SageMaker's runtime."""
+    from mlparity.apis.sagemaker.runtime.operations import OPERATIONS
+
+    served = {operation.name: operation.partial for operation in OPERATIONS}
+    for name in _model_operations("sagemaker-runtime"):
+        if name in served:
+            yield Coverage("sagemaker-runtime", name, "partial" if served[name] else "works", served[name])
+        else:
+            yield Coverage("sagemaker-runtime", name, "absent")
+
+
 def s3() -> Iterator[Coverage]:
     """Every operation of botocore's model of S3."""
     from mlparity.storage.s3 import OPERATIONS
@@ -80,7 +92,7 @@ def apis() -> Mapping[str, Callable[[], Iterator[Coverage]]]:
     from mlparity.apis.aws.table import SERVICES
 
     others = {entry.name: partial(aws_service, entry.name) for entry in SERVICES}
-    return {"sagemaker": sagemaker, "s3": s3, **others}
+    return {"sagemaker": sagemaker, "sagemaker-runtime": sagemaker_runtime, "s3": s3, **others}
 
 
 def _model_operations(service: str) -> list[str]:
