@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from mlparity.errors import MlparityError
 from mlparity.serving.fleet.worker import Worker
 from mlparity.serving.probe import answers_ping
 
+_LOG = logging.getLogger(__name__)
 _ENDED = "ended"
 _KILLS_TO_BLAME = 2  # somebody may kill a worker that starts; who is killed again and again is at fault
 _LOOK = 1.0  # seconds between two looks at whether a drain is to be cut short
@@ -167,10 +169,17 @@ class Slot:
     def _let_finish(self, worker: Worker) -> None:
         until = self._clock.monotonic() + self._limits.invocation
         while self._ask is _Ask.RETIRE and (left := until - self._clock.monotonic()) > 0:
-            if self._drain(worker.socket, min(left, _LOOK)):
+            if self._is_drained(worker.socket, min(left, _LOOK)):
                 break
         if self._ask is _Ask.RETIRE:
             worker.terminate(self._timing.grace)
+
+    def _is_drained(self, socket: Path, seconds: float) -> bool:
+        try:
+            return self._drain(socket, seconds)
+        except Exception:  # noqa: BLE001 - no router, no requests
+            _LOG.exception("worker %s ends without being drained", self.name)
+            return True
 
     def _await_ready(self, worker: Worker, began: float) -> str:
         """An empty text when it answers; otherwise why it does not."""
