@@ -23,6 +23,8 @@ _CACHE = _HERE.parents[1] / "build" / "twin"
 _SECONDS = 240.0  # for a flow on a busy machine
 # An image that a team has built with the SDK in it: what its functions need to run as jobs.
 _IMAGE = "twin/python:2"
+# Half of what importing the SDK takes. Not the SDK itself: importing it makes a session, which looks for a region.
+_PRELOAD = ["boto3", "pandas", "sagemaker_core.shapes"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,9 +45,13 @@ class Flow:
     def result(self) -> dict[str, Any]:
         """What it has found, once it has ended."""
         code = self.process.wait(_SECONDS)
-        assert code == 0, f"{self.found.stem} ended with {code}:\n{self.log.read_text(errors='replace')[-6000:]}"
+        assert code == 0, f"{self.found.stem} ended with {code}:\n{self.shown()[-6000:]}"
         content: dict[str, Any] = json.loads(self.found.read_text())
         return content
+
+    def shown(self) -> str:
+        """What the SDK has shown: the logs of jobs that it waited for, among others."""
+        return self.log.read_text(errors="replace")
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +72,7 @@ def twin_stack(twin_python: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """A stack whose person has a line for his own image in his own runtime map."""
     mine = user_runtimes()
     mine.parent.mkdir(parents=True, exist_ok=True)
-    runtime = {"kind": "host", "python": twin_python, "preload": ["sagemaker.remote_function.invoke_function"]}
+    runtime = {"kind": "host", "python": twin_python, "preload": _PRELOAD}
     mine.write_text(
         json.dumps({"version": 1, "runtimes": {"twin": runtime}, "images": [{"image": _IMAGE, "runtime": "twin"}]})
     )
@@ -86,7 +92,7 @@ def flows(
     environment = {**twin_stack.exec_environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1", "PYTHONWARNINGS": "ignore"}
     started: dict[str, Flow] = {}
     try:
-        for name in ("estimators", "functions", "pipeline", "processing"):
+        for name in ("functions", "jobs", "pipeline"):
             found, log = folder / f"{name}.json", folder / f"{name}.log"
             with log.open("wb") as output:
                 process = subprocess.Popen(

@@ -37,12 +37,12 @@ LEAST = {
     "ListPipelines": 1,
     "ListProcessingJobs": 6,
     "ListTags": 3,
-    "ListTrainingJobs": 15,
+    "ListTrainingJobs": 12,
     "ListTrainingJobsForHyperParameterTuningJob": 4,
     "ListTransformJobs": 1,
     "ListTrialComponents": 10,
     "ListTrials": 3,
-    "Search": 15,
+    "Search": 12,
 }
 
 
@@ -64,12 +64,10 @@ def left(flows: Mapping[str, Flow], twin_stack: RunningStack) -> dict[str, dict[
         "ListPipelineParametersForExecution": execution,
         "ListPipelineVersions": pipeline,
         "ListTags": {"ResourceArn": found["pipeline"]["arn"]},
-        "ListTrainingJobsForHyperParameterTuningJob": {
-            "HyperParameterTuningJobName": found["estimators"]["tuner"]["job"]
-        },
+        "ListTrainingJobsForHyperParameterTuningJob": {"HyperParameterTuningJobName": found["jobs"]["tuner"]["job"]},
         "Search": {"Resource": "TrainingJob"},
-        "DescribeTrainingJob": {"TrainingJobName": found["estimators"]["sklearn"]["job"]},
-        "DescribeProcessingJob": {"ProcessingJobName": found["processing"]["processors"]["sklearn"]["job"]},
+        "DescribeTrainingJob": {"TrainingJobName": found["jobs"]["sklearn"]["job"]},
+        "DescribeProcessingJob": {"ProcessingJobName": found["jobs"]["processors"]["sklearn"]["job"]},
         "DescribeTransformJob": {"TransformJobName": _only_transform(client)},
     }
 

@@ -37,17 +37,12 @@ def total(values):
     return sum(values)
 
 
-@step(name="celebrate", **USUAL)
-def celebrate(value):
-    return f"it is {value}"
-
-
 count = ParameterInteger("Count", default_value=4)
-added = total(prepare(count))
+numbers = prepare(count)
 gate = ConditionStep(
     "enough",
-    conditions=[ConditionGreaterThan(left=added, right=5)],
-    if_steps=[celebrate(added)],
+    conditions=[ConditionGreaterThan(left=numbers[3], right=2)],
+    if_steps=[total(numbers)],
     else_steps=[FailStep("too-little", error_message="too little")],
 )
 pipeline = Pipeline("twin-functions", parameters=[count], steps=[gate], sagemaker_session=SESSION)
@@ -61,19 +56,17 @@ def call():
     answers["direct"] = summed([1, 2, 3], scale=2)
 
 
-def several():
-    with RemoteExecutor(max_parallel_jobs=2, sagemaker_session=SESSION, **USUAL) as executor:
-        futures = [executor.submit(pow, base, 2) for base in (3, 4)]
-        answers["squares"] = [future.result() for future in futures]
+def later():
+    with RemoteExecutor(sagemaker_session=SESSION, **USUAL) as executor:
+        answers["square"] = executor.submit(pow, 3, 2).result()
 
 
-refused = together(call=call, broken=broken, several=several)
+refused = together(call=call, broken=broken, later=later)
 execution.wait(delay=1, max_attempts=100)
 report(
     answers=answers,
     refused=refused,
     total=execution.result("total"),
-    celebrated=execution.result("celebrate"),
     steps={item["StepName"]: item["StepStatus"] for item in execution.list_steps()},
 )
 pipeline.delete()

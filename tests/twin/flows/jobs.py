@@ -1,25 +1,25 @@
-"""Estimators, the tuner and the transformer of SDK 2.x, as a notebook uses them."""
+"""Estimators, the tuner, the transformer and the processors of SDK 2.x, as a notebook uses them."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-
-from flow import CODE, MACHINE, ROLE, SESSION, SKLEARN, XGBOOST, report, table, together, uploaded
+from flow import CODE, MACHINE, ROLE, SESSION, SKLEARN, XGBOOST, csv, report, table, together, uploaded
 from sagemaker import image_uris
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
+from sagemaker.processing import FrameworkProcessor, ProcessingInput, ProcessingOutput, ScriptProcessor
 from sagemaker.pytorch import PyTorch
+from sagemaker.s3 import S3Downloader
 from sagemaker.sklearn import SKLearn
+from sagemaker.sklearn.processing import SKLearnProcessor
 from sagemaker.tuner import ContinuousParameter, HyperparameterTuner
 from sagemaker.xgboost import XGBoost
 
 USUAL = {"role": ROLE, "instance_type": MACHINE, "instance_count": 1, "sagemaker_session": SESSION}
 SCRIPT = {"entry_point": "train_sklearn.py", "source_dir": str(CODE)}
 MSE = [{"Name": "train:mse", "Regex": "train_mse=([0-9.]+);"}]
-data = uploaded("train", table(200, 1), "twin/estimators")
-held_out = uploaded("heldout", table(50, 2), "twin/estimators")
-rows = uploaded("rows", table(20, 3)[:, 1:], "twin/estimators")
+data = uploaded("train", table(200, 1), "twin/jobs")
+held_out = uploaded("heldout", table(50, 2), "twin/jobs")
+rows = uploaded("rows", table(20, 3)[:, 1:], "twin/jobs")
 
 
 def sklearn(**hyperparameters):
@@ -67,6 +67,28 @@ tuner = HyperparameterTuner(
 tuner.fit({"train": data}, wait=False)
 
 
+to_split = csv("split", table(100, 1))
+image = image_uris.retrieve("sklearn", SESSION.boto_region_name, SKLEARN, instance_type=MACHINE)
+script = {"image_uri": image, "command": ["python3"], **USUAL}
+processors = {
+    "sklearn": SKLearnProcessor(framework_version=SKLEARN, **USUAL),
+    "script": ScriptProcessor(env={"MINE": "yes"}, **script),
+    "framework": FrameworkProcessor(SKLearn, SKLEARN, **USUAL),
+}
+for name, processor in processors.items():
+    with_folder = name == "framework"
+    processor.run(
+        code="split.py" if with_folder else str(CODE / "split.py"),
+        **({"source_dir": str(CODE)} if with_folder else {}),
+        inputs=[ProcessingInput(source=to_split, destination="/opt/ml/processing/input/data")],
+        outputs=[ProcessingOutput(output_name=n, source=f"/opt/ml/processing/{n}") for n in ("train", "test")],
+        arguments=["--share", "0.8"],
+        wait=False,
+    )
+broken_processor = ScriptProcessor(**script)
+broken_processor.run(code=str(CODE / "evaluate.py"), wait=False)
+
+
 def transform():
     builtin.latest_training_job.wait(logs=False)
     output = f"s3://{SESSION.default_bucket()}/twin/transformed"
@@ -74,18 +96,34 @@ def transform():
     transformer.transform(rows, content_type="text/csv", split_type="Line", wait=True, logs=False)
 
 
-shown = io.StringIO()
-with contextlib.redirect_stdout(shown):
-    refused = together(
-        first=lambda: first.latest_training_job.wait(logs="All"),
-        booster=lambda: booster.latest_training_job.wait(logs=False),
-        broken=lambda: broken.latest_training_job.wait(logs=False),
-        torch=lambda: torch.latest_training_job.wait(logs=False),
-        tuner=tuner.wait,
-        transform=transform,
-    )
+refused = together(
+    first=lambda: first.latest_training_job.wait(logs="All"),
+    booster=lambda: booster.latest_training_job.wait(logs=False),
+    broken=lambda: broken.latest_training_job.wait(logs=False),
+    torch=lambda: torch.latest_training_job.wait(logs=False),
+    tuner=tuner.wait,
+    transform=transform,
+    sklearn_processor=lambda: processors["sklearn"].latest_job.wait(logs=True),
+    script_processor=lambda: processors["script"].latest_job.wait(logs=False),
+    framework_processor=lambda: processors["framework"].latest_job.wait(logs=False),
+    broken_processor=lambda: broken_processor.latest_job.wait(logs=False),
+)
 trials = tuner.analytics().dataframe()[["alpha", "FinalObjectiveValue", "TrainingJobName"]]
 tuner_again = HyperparameterTuner.attach(tuner.latest_tuning_job.name, sagemaker_session=SESSION)
+processed = {}
+for name, processor in processors.items():
+    described = processor.latest_job.describe()
+    outputs = {item["OutputName"]: item["S3Output"]["S3Uri"] for item in described["ProcessingOutputConfig"]["Outputs"]}
+    rows = {
+        output: S3Downloader.read_file(f"{uri}/part.csv", sagemaker_session=SESSION).splitlines()
+        for output, uri in outputs.items()
+    }
+    processed[name] = {
+        "job": processor.latest_job.job_name,
+        "status": described["ProcessingJobStatus"],
+        "rows": {output: [[float(v) for v in line.split(",")] for line in lines] for output, lines in rows.items()},
+        "environment": described.get("Environment", {}),
+    }
 report(
     sklearn={
         "job": first.latest_training_job.name,
@@ -97,8 +135,8 @@ report(
         "job": builtin.latest_training_job.name,
         "model": Estimator.attach(builtin.latest_training_job.name, sagemaker_session=SESSION).model_data,
     },
-    shown=shown.getvalue(),
     refused=refused,
+    processors=processed,
     tuner={
         "job": tuner.latest_tuning_job.name,
         "best": tuner_again.best_training_job(),
