@@ -38,8 +38,19 @@ class MonitoringBench(Bench):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        repository = JobRepository(self.database, self.clock, self.api.ids)
+        self._folder = folder
+        self.ended: list[Job] = []
+        self._changed = threading.Condition()
         self._executor = SandboxExecutor(folder / "scratch", self.clock, self.api.ids)
+        self.begin()
+        self.model("m")
+        self.config("m", variant("A", "m"), DataCaptureConfig=CAPTURE)
+        self.call("CreateEndpoint", EndpointName="flights", EndpointConfigName="m")
+
+    def begin(self) -> None:
+        """Take up the jobs, as a control plane does that starts."""
+        folder = self._folder
+        repository = JobRepository(self.database, self.clock, self.api.ids)
         means = Means(
             self.store,
             self._executor,
@@ -51,14 +62,10 @@ class MonitoringBench(Bench):
         )
         self.jobs = JobService(repository, means, self.clock)
         self.api = replace(self.api, jobs=self.jobs)
-        self.ended: list[Job] = []
-        self._changed = threading.Condition()
         self.jobs.listen(partial(monitoring_executions.on_job, self.api), within=True)
         self.jobs.listen(self._noted)
         self.timer = MonitoringTimer(self.api)
-        self.model("m")
-        self.config("m", variant("A", "m"), DataCaptureConfig=CAPTURE)
-        self.call("CreateEndpoint", EndpointName="flights", EndpointConfigName="m")
+        self.jobs.recover()
 
     def close(self) -> None:
         """End the jobs, too."""

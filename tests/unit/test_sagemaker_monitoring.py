@@ -115,6 +115,11 @@ def test_an_hourly_schedule_finds_drift_and_says_so(bench: MonitoringBench) -> N
     bench.call("DeleteMonitoringSchedule", MonitoringScheduleName="hourly")
     assert len(bench.executions("hourly")) == 2  # as SageMaker keeps them
 
+    told = [event for event in bench.events if event.detail_type == "SageMaker Monitoring Schedule State Change"]
+    ours = [event.detail for event in told if event.detail["MonitoringScheduleName"] == "hourly"]
+    words = [detail.get("LastMonitoringExecutionSummary", {}).get("MonitoringExecutionStatus") for detail in ours]
+    assert words == [None, "InProgress", "Completed", "InProgress", "CompletedWithViolations"]
+
     metrics = published(job)
     drift = metrics["feature_baseline_drift_delay"]
     assert drift.namespace == "aws/sagemaker/Endpoints/data-metrics"
@@ -164,6 +169,8 @@ def test_hours_without_data_a_stack_that_was_down_and_stopping(bench: Monitoring
     assert rest["MonitoringExecutionSummaries"][0]["ScheduledTime"] == begun + timedelta(hours=1)
     bench.call("StopMonitoringSchedule", MonitoringScheduleName="empty")
     assert bench.timer.next_due() is None
+    bench.call("UpdateMonitoringSchedule", MonitoringScheduleName="empty", MonitoringScheduleConfig=config)
+    assert bench.timer.next_due() is None
     bench.call("StartMonitoringSchedule", MonitoringScheduleName="empty")
     assert bench.timer.next_due() == bench.clock.now() + timedelta(hours=1)
     daily = {**config, "ScheduleConfig": {"ScheduleExpression": "cron(0 0 ? * * *)"}}
@@ -173,6 +180,25 @@ def test_hours_without_data_a_stack_that_was_down_and_stopping(bench: Monitoring
     assert [item["MonitoringScheduleStatus"] for item in found["MonitoringScheduleSummaries"]] == ["Scheduled"]
     bench.call("DeleteMonitoringSchedule", MonitoringScheduleName="empty")
     assert bench.refused("DescribeMonitoringSchedule", MonitoringScheduleName="empty").startswith("ResourceNotFound")
+
+
+def test_a_job_that_had_not_started_when_the_stack_stopped_runs_after_it(tmp_path: Path) -> None:
+    bench = MonitoringBench(tmp_path)
+    define(bench, "data")
+    bench.capture(bench.clock.now(), *calls(bench.clock.now(), 0))
+    config = schedule("DataQuality", "data", HOURLY)
+    bench.call("CreateMonitoringSchedule", MonitoringScheduleName="s", MonitoringScheduleConfig=config)
+    bench.jobs.close()
+    bench.clock.advance(3600)
+    bench.timer.run_due()
+    (execution,) = bench.executions("s")
+    assert execution["MonitoringExecutionStatus"] == "Pending"
+    bench.begin()
+    bench.timer.run_due()  # the same time is not run again
+    bench.wait_for_jobs(1)
+    (execution,) = bench.executions("s")
+    assert execution["MonitoringExecutionStatus"] == "Completed"
+    bench.close()
 
 
 def test_model_quality_on_demand_merges_the_truth_first(bench: MonitoringBench) -> None:

@@ -16,23 +16,18 @@ from mlparity.apis.sagemaker.errors import SageMakerError, from_mlparity
 from mlparity.apis.sagemaker.listing import page_request, times
 from mlparity.apis.sagemaker.monitoring_jobs import EXECUTION, METRICS_FILE, Json, Run, checked, requests
 from mlparity.apis.sagemaker.monitoring_listing import matching
+from mlparity.apis.sagemaker.monitoring_views import EXECUTION_KIND as KIND
+from mlparity.apis.sagemaker.monitoring_views import SCHEDULE_KIND, execution_summary, schedule_arn, tell
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.processing_contract import processing_spec
 from mlparity.engine.jobs import Job, NewJob, Phase
-from mlparity.errors import ConflictError, MlparityError, NotFoundError, StateError
+from mlparity.errors import ConflictError, MlparityError, StateError
 from mlparity.state.documents import Document, DocumentFilter
 from mlparity.wire.json_values import jsonable
 
-KIND = "MonitoringExecution"
-SCHEDULE_KIND = "MonitoringSchedule"
 _ENDED = {"Completed", "CompletedWithViolations", "Failed", "Stopped"}
 _SORT = {"CreationTime": "created_at", "ScheduledTime": "created_at"}
 _REASON_LIMIT = 1024
-
-
-def schedule_arn(api: SageMaker, name: str) -> str:
-    """Of a monitoring schedule."""
-    return api.arns.of("monitoring-schedule", name)
 
 
 def start(api: SageMaker, schedule: Document, scheduled_at: datetime, changes: Mapping[str, Any]) -> Document:
@@ -71,6 +66,7 @@ def start(api: SageMaker, schedule: Document, scheduled_at: datetime, changes: M
         api.documents.merge(SCHEDULE_KIND, schedule.name, {**changes, "last": name})
         if reason:
             monitoring_alerts.evaluate(api, schedule.name)
+            tell(api, schedule.name)
         else:
             execution = _submit(api, execution, jobs[0])
     return execution
@@ -91,7 +87,10 @@ def _submit(api: SageMaker, execution: Document, request: Json) -> Document:
     except (ConflictError, MlparityError) as error:
         if isinstance(error, StateError):
             raise
-        return api.documents.merge(KIND, execution.name, {"status": "Failed", "reason": _reason(error), "job": None})
+        changes = {"status": "Failed", "reason": _reason(error), "job": None}
+        failed = api.documents.merge(KIND, execution.name, changes)
+        _changed(api, failed, "Failed")
+        return failed
     return api.documents.get(KIND, execution.name)
 
 
@@ -108,14 +107,20 @@ def on_job(api: SageMaker, job: Job) -> None:
         return
     execution = api.documents.get(KIND, name)
     status, reason = _status(job)
-    if status == "Completed" and execution.body["following"]:
-        following = execution.body["following"]
-        execution = api.documents.merge(KIND, name, {"following": following[1:], "status": "InProgress"})
-        status = _submit(api, execution, following[0]).body["status"]
-    else:
+    following = execution.body["following"]
+    if status == "Completed" and following:
+        api.documents.merge(KIND, name, {"following": following[1:], "status": "InProgress"})
+        _submit(api, execution, following[0])
+    elif status != execution.body["status"]:
         api.documents.merge(KIND, name, {"status": status, "reason": reason})
+        _changed(api, execution, status)
+
+
+def _changed(api: SageMaker, execution: Document, status: str) -> None:
+    schedule = execution.body["schedule"]
     if status in _ENDED:
-        monitoring_alerts.evaluate(api, execution.body["schedule"])
+        monitoring_alerts.evaluate(api, schedule)
+    tell(api, schedule)
 
 
 def _status(job: Job) -> tuple[str, str]:
@@ -145,7 +150,7 @@ def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     schedule = request.get("MonitoringScheduleName")
     wanted = DocumentFilter(name_prefix=f"{schedule}/" if schedule else None, **times(request))
     found, token = matching(api, KIND, wanted, page, lambda document: _fits(document, request))
-    response: Response = {"MonitoringExecutionSummaries": [summary(api, document) for document in found]}
+    response: Response = {"MonitoringExecutionSummaries": [execution_summary(api, document) for document in found]}
     return response | ({"NextToken": token} if token else {})
 
 
@@ -166,36 +171,6 @@ def _fits(document: Document, request: Request) -> bool:
         and (f"{name}TimeBefore" not in request or at < request[f"{name}TimeBefore"])
         for name, at in limits
     )
-
-
-def summary(api: SageMaker, document: Document) -> Response:
-    """A MonitoringExecutionSummary."""
-    body = document.body
-    found: Response = {
-        "MonitoringScheduleName": body["schedule"],
-        "ScheduledTime": datetime.fromisoformat(body["scheduled_at"]),
-        "CreationTime": document.created_at,
-        "LastModifiedTime": document.modified_at,
-        "MonitoringExecutionStatus": body["status"],
-        "EndpointName": body["endpoint"],
-        "MonitoringType": body["type"],
-    }
-    if body["job"]:
-        found["ProcessingJobArn"] = api.arns.processing_job(body["job"])
-    if body["definition"]:
-        found["MonitoringJobDefinitionName"] = body["definition"]
-    if body["reason"]:
-        found["FailureReason"] = body["reason"]
-    return found
-
-
-def last(api: SageMaker, schedule: Document) -> Document | None:
-    """A schedule's newest execution."""
-    name = schedule.body.get("last")
-    try:
-        return api.documents.get(KIND, name) if name else None
-    except NotFoundError:
-        return None
 
 
 OPERATIONS = (Operation("ListMonitoringExecutions", list_),)

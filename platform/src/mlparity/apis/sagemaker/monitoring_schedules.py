@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ from mlparity.apis.sagemaker import (
     monitoring_alerts,
     monitoring_executions,
     monitoring_plans,
+    monitoring_views,
     monitoring_windows,
     tags,
 )
@@ -16,14 +19,15 @@ from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found
 from mlparity.apis.sagemaker.listing import page_request, times
 from mlparity.apis.sagemaker.monitoring_capture import capture_of
-from mlparity.apis.sagemaker.monitoring_executions import SCHEDULE_KIND as KIND
-from mlparity.apis.sagemaker.monitoring_executions import schedule_arn
 from mlparity.apis.sagemaker.monitoring_listing import matching
+from mlparity.apis.sagemaker.monitoring_views import SCHEDULE_KIND as KIND
+from mlparity.apis.sagemaker.monitoring_views import schedule_arn, tell
 from mlparity.apis.sagemaker.operation import Operation
-from mlparity.errors import ConflictError, NotFoundError
+from mlparity.errors import ConflictError, NotFoundError, StateError
 from mlparity.state.documents import Document, DocumentFilter
 from mlparity.wire.json_values import jsonable
 
+_LOG = logging.getLogger(__name__)
 _SORT = {"Name": "name", "CreationTime": "created_at"}
 _SCHEDULED, _STOPPED = "Scheduled", "Stopped"
 
@@ -37,6 +41,7 @@ def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
             schedule = api.documents.create(KIND, name, {**body, "status": _SCHEDULED, "last": None})
             monitoring_alerts.create(api, name)
             tags.set_on_create(api, schedule_arn(api, name), request)
+            tell(api, name)
     except ConflictError:
         raise in_use(f"Monitoring schedule {schedule_arn(api, name)} already exists") from None
     _run_on_demand(api, schedule)
@@ -73,35 +78,15 @@ def find(api: SageMaker, name: str) -> Document:
 
 def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DescribeMonitoringSchedule."""
-    schedule = find(api, request["MonitoringScheduleName"])
-    response: Response = {**_summary(api, schedule), "MonitoringScheduleConfig": schedule.body["config"]}
-    response.pop("MonitoringJobDefinitionName", None)
-    last = monitoring_executions.last(api, schedule)
-    if last is not None:
-        response["LastMonitoringExecutionSummary"] = monitoring_executions.summary(api, last)
-    return response
-
-
-def _summary(api: SageMaker, schedule: Document) -> Response:
-    body = schedule.body
-    found: Response = {
-        "MonitoringScheduleName": schedule.name,
-        "MonitoringScheduleArn": schedule_arn(api, schedule.name),
-        "CreationTime": schedule.created_at,
-        "LastModifiedTime": schedule.modified_at,
-        "MonitoringScheduleStatus": body["status"],
-        "EndpointName": body["endpoint"],
-        "MonitoringType": body["type"],
-    }
-    if definition := body["config"].get("MonitoringJobDefinitionName"):
-        found["MonitoringJobDefinitionName"] = definition
-    return found
+    return monitoring_views.described(api, find(api, request["MonitoringScheduleName"]))
 
 
 def update(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """UpdateMonitoringSchedule: replaces the configuration; a stopped schedule stays stopped."""
     schedule = find(api, request["MonitoringScheduleName"])
     body = _body(api, request["MonitoringScheduleConfig"])
+    if schedule.body["status"] == _STOPPED:
+        body["next_at"] = None
     schedule = api.documents.merge(KIND, schedule.name, body)
     if schedule.body["status"] == _SCHEDULED:
         _run_on_demand(api, schedule)
@@ -113,7 +98,9 @@ def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     page = page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
     wanted = DocumentFilter(name_contains=request.get("NameContains"), **times(request))
     found, token = matching(api, KIND, wanted, page, lambda schedule: _fits(schedule, request))
-    response: Response = {"MonitoringScheduleSummaries": [_summary(api, schedule) for schedule in found]}
+    response: Response = {
+        "MonitoringScheduleSummaries": [monitoring_views.schedule_summary(api, schedule) for schedule in found]
+    }
     return response | ({"NextToken": token} if token else {})
 
 
@@ -138,15 +125,23 @@ def start(api: SageMaker, request: Request, _caller: Caller) -> Response:
     schedule = find(api, request["MonitoringScheduleName"])
     following = monitoring_windows.next_run(schedule.body["config"].get("ScheduleConfig", {}), api.clock.now())
     changes = {"status": _SCHEDULED, "next_at": following.isoformat() if following else None}
-    _run_on_demand(api, api.documents.merge(KIND, schedule.name, changes))
+    _run_on_demand(api, _change(api, schedule, changes))
     return {}
 
 
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """StopMonitoringSchedule: no more executions; one that runs goes on."""
     schedule = find(api, request["MonitoringScheduleName"])
-    api.documents.merge(KIND, schedule.name, {"status": _STOPPED, "next_at": None})
+    _change(api, schedule, {"status": _STOPPED, "next_at": None})
     return {}
+
+
+def _change(api: SageMaker, schedule: Document, changes: Mapping[str, Any]) -> Document:
+    with api.transaction():
+        changed = api.documents.merge(KIND, schedule.name, changes)
+        if changed.body["status"] != schedule.body["status"]:
+            tell(api, schedule.name)
+    return changed
 
 
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
@@ -176,8 +171,14 @@ class MonitoringTimer:
         """See ``TimedWork``."""
         now = self._api.clock.now()
         for schedule, at in self._planned():
-            if at <= now:
+            if at > now:
+                continue
+            try:
                 self._run(schedule, at, now)
+            except StateError:
+                raise  # nothing can be written now, for any schedule
+            except Exception:  # noqa: BLE001 - one schedule must not hold the others back
+                _LOG.exception("monitoring schedule %s", schedule.name)
 
     def _run(self, schedule: Document, at: datetime, now: datetime) -> None:
         config = schedule.body["config"].get("ScheduleConfig", {})

@@ -38,8 +38,15 @@ def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
     return {"ProcessingJobArn": api.arns.processing_job(job.name)}
 
 
-def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Job:
-    """Start the job that a validated request asks for."""
+def submit(
+    api: SageMaker,
+    request: Request,
+    *,
+    run_id: str | None = None,
+    step: str | None = None,
+    record: Request | None = None,
+) -> Job:
+    """Start the job that a validated request asks for; ``record`` is kept with it, for who started it."""
     refuse_unsupported(request)
     if run_id is None:  # a pipeline's experiments are made by it
         experiments.require_config(api, request.get("ExperimentConfig", {}))
@@ -49,7 +56,7 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     with api.transaction():
         tags.set_on_create(api, api.arns.processing_job(name), request)
         try:
-            job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))
+            job = api.jobs.submit(NewJob(API, KIND, name, {**jsonable(request), **(record or {})}, spec, run_id, step))
         except ConflictError as error:
             raise in_use(
                 "Job name must be unique within an AWS account and region, and a job with this name already exists "

@@ -147,8 +147,8 @@ def _submit(check: _Check, api: SageMaker, request: dict[str, Any], *, run_id: s
         "kind": check.kind, "group": check.group, "skipped": check.skipped, "fails": check.fails,
         "registers": check.registers, "statistics": check.statistics, "constraints": check.constraints,
     }  # fmt: skip
-    wanted = {**request, "ProcessingInputs": inputs, "Environment": environment, _RECORD: record}
-    return processing_jobs.submit(api, wanted, run_id=run_id, step=step)
+    wanted = {**request, "ProcessingInputs": inputs, "Environment": environment}
+    return processing_jobs.submit(api, wanted, run_id=run_id, step=step, record={_RECORD: record})
 
 
 def _outputs(job: Job) -> dict[str, str]:
