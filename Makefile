@@ -53,7 +53,7 @@ status: $(STAMP) ## show what runs
 	@$(BIN)/mlparity status
 
 # Each group in a process of its own, JOBS at a time; the longest first, and sdk in two parts.
-GROUPS ?= sdk:2 conformance unit crash scenarios containers
+GROUPS ?= sdk:2 conformance twin unit crash scenarios containers
 JOBS ?= 3
 
 test: $(STAMP) ## set up and run the tests (ARGS="-k name" to choose, GROUPS="unit sdk" for some, JOBS=1 in turn)
