@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _START = b"POST /endpoints/"
 _INVOCATION = re.compile(rb"POST /endpoints/[^/ \r\n]*/invocations(-response-stream)?[ ?]")
 _LINE = 512  # bytes in which an invocation's first line must have told that it is one
-_MOST = 128 * 1024  # first bytes that fit into one message of the socket pair
 
 
 class RouterEnds(Protocol):
@@ -56,8 +55,6 @@ class HandOver:
 
     def take(self, sock: socket.socket, data: bytes) -> bool:
         """Give a connection away; False: it stays."""
-        if len(data) > _MOST:
-            return False
         self._router.wake()
         try:
             socket.send_fds(self._router.hand_over, [data], [sock.fileno()], socket.MSG_DONTWAIT)

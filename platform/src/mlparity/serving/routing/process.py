@@ -26,6 +26,7 @@ _BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before each start in a row 
 _ACK_SECONDS = 30.0  # for an order to be carried out; a router that died is started again meanwhile
 _END_SECONDS = 10.0
 _BACKLOG = 1024
+_FIRST_BYTES = 256 * 1024  # most that is read of a connection before it is handed over
 Report = Callable[[Sequence[VariantMetrics]], None]
 
 
@@ -73,6 +74,7 @@ class RouterProcess:
         self._listener.listen(_BACKLOG)
         self.control_plane_path = str(folder / "control-plane.sock")  # HTTP: what is not the router's own
         self.hand_over, self._handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.hand_over.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FIRST_BYTES)
         self._keeper = threading.Thread(target=self._keep, name="router", daemon=True)
         self._teller = threading.Thread(target=self._tell, name="router-reports", daemon=True)
 
