@@ -53,14 +53,16 @@ def archive(**files: str | bytes) -> bytes:
 class Yard:
     """One fleet in ``folder``."""
 
-    def __init__(self, folder: Path, executor: ProcessExecutor, timing: Timing = QUICK) -> None:
+    def __init__(
+        self, folder: Path, executor: ProcessExecutor, timing: Timing = QUICK, runtimes: str = RUNTIMES
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         clock: Clock = SystemClock()
         self.database = Database.open(folder / "state.db")
         self.store = FileObjectStore(self.database, folder / "blobs", clock, SystemIds(), "us-east-1")
         self.store.ensure_bucket("models")
-        (folder / "runtimes.yaml").write_text(RUNTIMES)
+        (folder / "runtimes.yaml").write_text(runtimes)
         self.drained: list[str] = []
         self.told: list[Deployment] = []
         self.changed = threading.Condition()

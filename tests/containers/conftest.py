@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,10 @@ def image() -> Iterator[str]:
     subprocess.run(["docker", "image", "rm", "--force", IMAGE], capture_output=True, check=False)
 
 
-def root_file_system() -> bytes:
-    """The programs with the libraries that they load, as a tar."""
-    files: dict[str, Path] = {}
-    for name in PROGRAMS:
+def root_file_system(programs: Sequence[str] = PROGRAMS, more: Mapping[str, Path] | None = None) -> bytes:
+    """The programs with the libraries that they load, and ``more`` files by their place, as a tar."""
+    files: dict[str, Path] = dict(more or {})
+    for name in programs:
         found = shutil.which(name)
         assert found, name
         files[f"bin/{name}"] = Path(found).resolve()

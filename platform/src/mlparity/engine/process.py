@@ -40,11 +40,13 @@ class ProcessSpec:
     environment: Mapping[str, str]  # complete: nothing of this process's environment is inherited
     # absolute path inside -> folder outside: {"/opt/ml": Path(".../jobs/<id>/ml")}
     mounts: Mapping[str, Path]
-    working_directory: str  # inside
+    working_directory: str  # inside; "": a container image's own
     log_path: Path  # stdout and stderr, appended as they are written
     hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for several instances
     arguments: Sequence[str] = ()  # what the runtime's own entry point gets, where command is empty
     read_only: Mapping[str, Path] = field(default_factory=dict)  # as ``mounts``; what several processes share
+    # kind "container": its port -> the port of 127.0.0.1 where it is to be reached; it then has a network of its own
+    ports: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

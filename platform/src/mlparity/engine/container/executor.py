@@ -1,7 +1,8 @@
 """``ProcessExecutor`` over the ``docker`` command: podman's stand-in for it works as well.
 
 A container gets the job's folders as bind mounts, the job's environment and nothing else, and the host's
-network, so that 127.0.0.1 is the local stack for it too. Its output goes straight to the job's log.
+network, so that 127.0.0.1 is the local stack for it too; one whose ports are asked for has a network of its own,
+and its ports appear on 127.0.0.1 only. Its output goes straight to the job's log.
 """
 
 from __future__ import annotations
@@ -66,15 +67,19 @@ class ContainerExecutor:
             each.kill()
 
     def _command(self, docker: str, name: str, spec: ProcessSpec, environment: Path) -> list[str]:
-        command = [docker, "run", "--rm", "--init", "--pull", "never", "--network", "host", "--name", name]
-        command += ["--label", f"{_LABEL}={self._owner}", "--workdir", spec.working_directory]
-        command += ["--env-file", str(environment)]
+        command = [docker, "run", "--rm", "--init", "--pull", "never", "--name", name]
+        command += [] if spec.ports else ["--network", "host"]
+        for inside, outside in spec.ports.items():
+            command += ["--publish", f"127.0.0.1:{outside}:{inside}"]
+        command += ["--label", f"{_LABEL}={self._owner}", "--env-file", str(environment)]
+        if spec.working_directory:
+            command += ["--workdir", spec.working_directory]
         for host, address in spec.hosts.items():
             command += ["--add-host", f"{host}:{address}"]
-        for inside, outside in spec.mounts.items():
-            command += ["--mount", f"type=bind,source={outside.resolve()},target={inside}"]
-        for inside, outside in spec.read_only.items():
-            command += ["--mount", f"type=bind,source={outside.resolve()},target={inside},readonly"]
+        for target, folder in spec.mounts.items():
+            command += ["--mount", f"type=bind,source={folder.resolve()},target={target}"]
+        for target, folder in spec.read_only.items():
+            command += ["--mount", f"type=bind,source={folder.resolve()},target={target},readonly"]
         if spec.command:
             return [*command, "--entrypoint", spec.command[0], spec.runtime.image, *spec.command[1:]]
         return [*command, spec.runtime.image, *spec.arguments]

@@ -105,6 +105,11 @@ class Group:
         containers = () if self._state.phase in _OVER else self._state.containers or ()
         return [path for container in containers for path in container.folders]
 
+    @property
+    def has_images(self) -> bool:
+        """Whether a container engine runs some of it."""
+        return any(container.runtime.kind == "container" for container in self._state.containers or ())
+
     def sockets(self) -> Mapping[str, str]:
         """Name of the instance -> socket, of the workers that answer."""
         with self._lock:

@@ -149,9 +149,12 @@ class ProcessFleet:
         self._listeners.append(listener)
 
     def usage(self, deployment_id: str) -> Sequence[WorkerUsage]:
-        """What the deployment's workers have used until now; those that just end are left out."""
+        """What the deployment's workers have used until now; those that just end are left out.
+
+        Nothing where an image runs by a container engine: its processes are not ours to see.
+        """
         group = self._group(deployment_id)
-        if group is None:
+        if group is None or group.has_images:
             return []
         found = (usage_of(name, Path(socket)) for name, socket in group.sockets().items())
         return [one for one in found if one is not None]

@@ -19,20 +19,21 @@ class WorkerUsage:
 
 
 def usage_of(instance: str, socket: Path) -> WorkerUsage | None:
-    """The usage of what listens at ``socket``; None where nothing does any more."""
+    """The usage of what listens at ``socket`` and at those beside it; None where nothing does any more."""
     import psutil
 
-    pid = listener_pid(socket)
-    if pid is None:
-        return None
     seconds, memory = 0.0, 0
     try:
-        main = psutil.Process(pid)
-        for process in (main, *main.children(recursive=True)):
-            with process.oneshot():
-                times = process.cpu_times()
-                seconds += times.user + times.system
-                memory += process.memory_info().rss
-    except psutil.Error:
+        for place in socket.parent.iterdir():
+            pid = listener_pid(place)
+            if pid is None:
+                return None
+            main = psutil.Process(pid)
+            for process in (main, *main.children(recursive=True)):
+                with process.oneshot():
+                    times = process.cpu_times()
+                    seconds += times.user + times.system
+                    memory += process.memory_info().rss
+    except (psutil.Error, OSError):
         return None
     return WorkerUsage(instance, seconds, memory, psutil.virtual_memory().total)

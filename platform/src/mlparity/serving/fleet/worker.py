@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlparity.engine.job_processes import JobProcesses
@@ -19,6 +20,8 @@ _MODEL = f"{_ROOT}/model"
 _CODE = f"{_ROOT}/code"
 _SOCKETS = "/opt/mlparity/serve"
 _SERVER = ("python3", "-m", "mlparity.serving.server")
+_IMAGE = "container"
+_PORT = 8080  # where SageMaker's containers answer
 _OWN_KINDS = frozenset({"host", "builtin"})
 _PLAIN = Runtime("host", "host")
 
@@ -76,21 +79,41 @@ class Worker:
     def _specs(
         self, workshop: Workshop, containers: Sequence[PreparedContainer], logs: Sequence[Path], timeout: float
     ) -> list[ProcessSpec]:
-        """One process a container; of several, one more that sends each request through them."""
-        if len(containers) == 1:
-            return [self._container(workshop, containers[0], logs[0], "", SOCKET)]
-        names = [str(number) for number in range(1, len(containers) + 1)]
-        specs = [
-            self._container(workshop, container, log, f"-{name}", name)
-            for container, log, name in zip(containers, logs, names, strict=True)
-        ]
-        links = [f"{_SOCKETS}/{name}" for name in names]
+        """One process a container; beside several, or an image, one that sends the requests through them."""
+        if len(containers) == 1 and containers[0].runtime.kind != _IMAGE:
+            return [self._server(workshop, containers[0], logs[0], "", SOCKET)]
+        specs, addresses = [], []
+        for number, (container, log) in enumerate(zip(containers, logs, strict=True), 1):
+            if container.runtime.kind == _IMAGE:
+                port = _free_port()
+                specs.append(self._image(workshop, container, log, f"-{number}", port))
+                addresses.append(f"127.0.0.1:{port}")
+            else:
+                specs.append(self._server(workshop, container, log, f"-{number}", str(number)))
+                addresses.append(f"{_SOCKETS}/{number}")
         runtime = next((one.runtime for one in containers if one.runtime.kind in _OWN_KINDS), _PLAIN)
-        return [*specs, self._chain(runtime, links, logs[0], timeout)]
+        return [*specs, self._chain(runtime, addresses, logs[0], timeout)]
 
-    def _container(
-        self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, socket: str
+    def _server(
+        self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, name: str
     ) -> ProcessSpec:
+        """Our model server, in a sandbox."""
+        spec = self._container(workshop, container, log, suffix)
+        return replace(
+            spec,
+            command=(*_SERVER, "--socket", f"{_SOCKETS}/{name}"),
+            mounts={**spec.mounts, _SOCKETS: self._place},
+            working_directory=_ROOT,
+        )
+
+    def _image(
+        self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, port: int
+    ) -> ProcessSpec:
+        """The image itself, as SageMaker runs it: ``docker run IMAGE serve``, answering on port 8080."""
+        spec = self._container(workshop, container, log, suffix)
+        return replace(spec, arguments=("serve",), ports={_PORT: port})
+
+    def _container(self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str) -> ProcessSpec:
         root = self._folder / f"ml{suffix}"
         root.mkdir(parents=True)
         read_only = {}
@@ -105,10 +128,10 @@ class Worker:
         return ProcessSpec(
             id=f"{self._folder.name}{suffix}",
             runtime=container.runtime,
-            command=(*_SERVER, "--socket", f"{_SOCKETS}/{socket}"),
+            command=(),
             environment=environment,
-            mounts={_ROOT: root, _SOCKETS: self._place},
-            working_directory=_ROOT,
+            mounts={_ROOT: root},
+            working_directory="",  # an image has its own
             log_path=log,
             read_only=read_only,
         )
@@ -135,3 +158,10 @@ class Worker:
     def _clean(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; a container that does not get it is started again with another."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
