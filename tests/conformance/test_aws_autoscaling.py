@@ -76,6 +76,10 @@ def test_out_when_busy_and_in_when_quiet(scaled: Scaled) -> None:
     assert scaled.instances == 1  # not for three minutes yet
     scaled.minutes(1, 250)
     assert scaled.instances == 3
+    alarms = scaled.running.client("cloudwatch").describe_alarms(AlarmNamePrefix="TargetTracking-endpoint/e/variant/v-")
+    states = {item["AlarmName"].split("-")[-6]: item["StateValue"] for item in alarms["MetricAlarms"]}
+    assert states["AlarmHigh"] == "ALARM"
+    assert set(states) == {"AlarmHigh", "AlarmLow"}
     scaled.minutes(1, 900)
     assert scaled.instances == 3  # cooling down
     scaled.minutes(2, 900)
@@ -99,6 +103,7 @@ def test_out_when_busy_and_in_when_quiet(scaled: Scaled) -> None:
     assert policies[0]["TargetTrackingScalingPolicyConfiguration"] == TRACKING
     client.deregister_scalable_target(**NAMES)
     assert client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"] == []
+    assert scaled.running.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
 
 
 def test_suspended_refused_and_one_way(scaled: Scaled) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from mlparity.apis.aws.application_autoscaling_alarms import HIGH, LOW, TrackingAlarms
 from mlparity.apis.aws.application_autoscaling_store import (
     DIMENSION,
     NAMESPACE,
@@ -61,6 +62,7 @@ class AutoscalingService:
     scalable: Scalable
     ids: IdSource
     changed: Callable[[], None]
+    alarms: TrackingAlarms
 
     def handle(self, operation: str, params: Mapping[str, Any], region: str) -> dict[str, Any]:
         """The response of one operation. Raises ``AwsError``."""
@@ -108,7 +110,11 @@ class AutoscalingService:
         return {"ScalableTargetARN": target.arn(self.account_id)}
 
     def _deregister(self, params: Mapping[str, Any], region: str) -> dict[str, Any]:
-        self.store.delete_target(self._target(params, region), self.account_id)
+        target = self._target(params, region)
+        policies = list(self.store.policies(region, target.resource))
+        self.store.delete_target(target, self.account_id)
+        for policy in policies:
+            self.alarms.delete(policy)
         return {}
 
     def _target(self, params: Mapping[str, Any], region: str) -> ScalableTarget:
@@ -142,7 +148,7 @@ class AutoscalingService:
         try:
             before: Mapping[str, Any] = self.store.policy(region, target.resource, name).body
         except NotFoundError:
-            before = {"Id": self.ids.uuid(), "PolicyType": "StepScaling"}
+            before = {**{name: self.ids.uuid() for name in ("Id", HIGH, LOW)}, "PolicyType": "StepScaling"}
         kind = params.get("PolicyType", before["PolicyType"])
         if kind != "TargetTrackingScaling":
             raise _invalid(f"PolicyType {kind} is not served by mlparity: use TargetTrackingScaling")
@@ -150,14 +156,17 @@ class AutoscalingService:
         if config is None:
             raise _invalid("TargetTrackingScalingPolicyConfiguration is required for PolicyType TargetTrackingScaling")
         _check_tracking(config)
-        body = {"Id": before["Id"], "PolicyType": kind, "TargetTrackingScalingPolicyConfiguration": config}
+        kept = {member: before[member] for member in ("Id", HIGH, LOW)}
+        body = {**kept, "PolicyType": kind, "TargetTrackingScalingPolicyConfiguration": config}
         policy = self.store.put_policy(region, target.resource, name, body)
+        self.alarms.put(policy)
         self.changed()
-        return {"PolicyARN": policy.arn(self.account_id), "Alarms": []}
+        return {"PolicyARN": policy.arn(self.account_id), "Alarms": self.alarms.described(policy)}
 
     def _delete_policy(self, params: Mapping[str, Any], region: str) -> dict[str, Any]:
         try:
-            self.store.delete_policy(self.store.policy(region, _scaled(params), params["PolicyName"]))
+            policy = self.store.policy(region, _scaled(params), params["PolicyName"])
+            self.store.delete_policy(policy)
         except NotFoundError:
             raise AwsError(
                 "ObjectNotFoundException",
@@ -165,6 +174,7 @@ class AutoscalingService:
                 f"{params['ResourceId']}, scalable dimension: {params['ScalableDimension']}, policy name: "
                 f"{params['PolicyName']}",
             ) from None
+        self.alarms.delete(policy)
         return {}
 
     def _describe_policies(self, params: Mapping[str, Any], region: str) -> dict[str, Any]:
@@ -184,7 +194,7 @@ class AutoscalingService:
             **names_of(policy.resource),
             **{member: policy.body[member] for member in shown},
             "PolicyARN": policy.arn(self.account_id),
-            "Alarms": [],
+            "Alarms": self.alarms.described(policy),
             "CreationTime": policy.created_at,
         }
 

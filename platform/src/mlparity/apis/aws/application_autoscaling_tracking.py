@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 HIGH_PERIODS, LOW_PERIODS = 3, 15  # minutes that the metric must be above, or below, before anything is done
-_LOW = 0.9  # of the target: below it there is room to go down
+LOW_SHARE = 0.9  # of the target: below it there is room to go down
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def wanted(tracking: Tracking) -> int:
             return max(_by(tracking, high[0]), tracking.current)
         return tracking.current
     low = [value for value in tracking.values[:LOW_PERIODS] if value is not None]
-    enough = len(low) == LOW_PERIODS and all(value < tracking.target * _LOW for value in low)
+    enough = len(low) == LOW_PERIODS and all(value < tracking.target * LOW_SHARE for value in low)
     if enough and tracking.may_scale_in and _is_quiet(tracking):
         return min(_by(tracking, low[0]), tracking.current)
     return tracking.current

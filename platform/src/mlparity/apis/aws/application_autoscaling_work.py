@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlparity.apis.aws.application_autoscaling import Scalable, names_of, split
+from mlparity.apis.aws.application_autoscaling_alarms import HIGH, LOW, alarm_name, metric_of
 from mlparity.apis.aws.application_autoscaling_store import HISTORY, AutoscalingStore, ScalableTarget, ScalingPolicy
 from mlparity.apis.aws.application_autoscaling_tracking import HIGH_PERIODS, LOW_PERIODS, Tracking, wanted
 from mlparity.apis.aws.metrics_statistics import floored, periods
@@ -22,7 +23,6 @@ from mlparity.ids import IdSource
 _LOG = logging.getLogger(__name__)
 _MINUTE = 60
 _COOLDOWN = 300
-_ALARMS = {True: "AlarmHigh", False: "AlarmLow"}
 
 
 class AutoscalingWork:
@@ -67,7 +67,7 @@ class AutoscalingWork:
             return
         instances, policy = max(found, key=lambda pair: pair[0])
         low, high = target.limits
-        instances = min(max(instances, low), high)
+        instances = min(max(instances, low, 1), high)  # an endpoint without instances would answer nobody
         if instances == current:
             return
         suspended = target.body["SuspendedState"]
@@ -96,21 +96,13 @@ class AutoscalingWork:
 
     def _values(self, target: ScalableTarget, config: Mapping[str, Any], now: datetime) -> list[float | None]:
         """The metric of the last minutes, newest first; None for a minute without data."""
-        endpoint, variant = split(target.resource)
-        metric = config.get("CustomizedMetricSpecification")
-        if metric is None:
-            dimensions = {"EndpointName": endpoint, "VariantName": variant}
-            series = Series(target.region, "AWS/SageMaker", "InvocationsPerInstance", dimensions)
-            statistic, unit = "Sum", None
-        else:
-            dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions", ())}
-            series = Series(target.region, metric["Namespace"], metric["MetricName"], dimensions)
-            statistic, unit = metric["Statistic"], metric.get("Unit")
+        metric = metric_of(target.resource, config)
+        series = Series(target.region, metric.namespace, metric.name, metric.dimensions)
         end = floored(now, _MINUTE)
         count = max(HIGH_PERIODS, LOW_PERIODS)
         start = end - timedelta(seconds=_MINUTE * count)
-        found = periods(self._metrics.read(series, start, end, unit), start, _MINUTE)
-        values = {each.start: each.statistic(statistic) for each in found}
+        found = periods(self._metrics.read(series, start, end, metric.unit), start, _MINUTE)
+        values = {each.start: each.statistic(metric.statistic) for each in found}
         return [values.get(end - timedelta(seconds=_MINUTE * (index + 1))) for index in range(count)]
 
     def _scale(
@@ -118,7 +110,7 @@ class AutoscalingWork:
     ) -> None:
         endpoint, variant = split(target.resource)
         activity = self._ids.uuid()
-        alarm = f"TargetTracking-{target.resource}-{_ALARMS[out]}-{policy.body['Id']}"
+        alarm = alarm_name(policy, HIGH if out else LOW)
         body: dict[str, Any] = {
             **names_of(target.resource),
             "ActivityId": activity,

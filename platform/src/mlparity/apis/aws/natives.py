@@ -10,6 +10,7 @@ from mlparity.apis.aws import alarms_tags, ecr_images, iam_simulation
 from mlparity.apis.aws.alarms import CLOUDWATCH, Alarms, AlarmsService
 from mlparity.apis.aws.alarms_store import AlarmStore
 from mlparity.apis.aws.application_autoscaling import AutoscalingService, NothingScalable, Scalable
+from mlparity.apis.aws.application_autoscaling_alarms import TrackingAlarms
 from mlparity.apis.aws.application_autoscaling_store import AutoscalingStore
 from mlparity.apis.aws.application_autoscaling_work import AutoscalingWork
 from mlparity.apis.aws.config import AwsConfig
@@ -104,7 +105,8 @@ class Natives:
         self._alarms = AlarmsService(config.account_id, alarms, self.alarms, self._metric_tags, clock, timers.wake)
         targets_store, variants = AutoscalingStore(database, clock), scalable or NothingScalable()
         scaling = AutoscalingWork(targets_store, metrics, variants, clock, ids)
-        self._autoscaling = AutoscalingService(config.account_id, targets_store, variants, ids, timers.wake)
+        tracking = TrackingAlarms(config.account_id, self._alarms.handle)
+        self._autoscaling = AutoscalingService(config.account_id, targets_store, variants, ids, timers.wake, tracking)
         timers.add(self.schedules, self.rule_schedules, self.metrics, self.alarms, queue, scaling)
         self._sts = StsService(config.account_id, self.credentials, self._find_role)
         self._logs = LogsService(logs, config.account_id, config.region)
