@@ -118,6 +118,18 @@ class Episode:
         named = [deployments[name] for name in _weights_of(table) if name in deployments]
         alive = {socket for one in named for socket in one.sockets}
         assert alive == {socket for one in table.deployments for socket in one.sockets}, "not the workers that answer"
+        self._check_shift(self.bench.router.tables.get(KEY), table)
+
+    def _check_shift(self, before: EndpointTable | None, after: EndpointTable) -> None:
+        """Traffic only ever goes over, or back, to deployments that answer."""
+        record = self.bench.service.repository.get(API, NAME)
+        if before is None or not before.in_service or record.rollout is None:
+            return
+        green = {member.deployment for member in record.rollout.green.members}
+        shares = [sum(_weights_of(table).get(name, 0.0) for name in green) for table in (before, after)]
+        if abs(shares[1] - shares[0]) > _CLOSE:
+            gaining = [one for one in after.deployments if (one.deployment in green) == (shares[1] > shares[0])]
+            assert all(one.sockets for one in gaining), "traffic to what does not answer"
 
     def _told(self, now: Endpoint, was: Endpoint | None) -> None:
         if now.rollout is None or not now.rollout.phase.is_final:
