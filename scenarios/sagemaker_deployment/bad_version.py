@@ -23,7 +23,8 @@ def canary_goes_back(
     stages: list[str] = []
 
     def send(described: dict[str, Any]) -> None:
-        for status in described["ProductionVariants"][0].get("VariantStatus", []):
+        coming = described.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
+        for status in [one for variant in coming for one in variant.get("VariantStatus", [])]:
             if status["Status"] not in stages:
                 stages.append(status["Status"])
         if described["EndpointStatus"] not in stages:

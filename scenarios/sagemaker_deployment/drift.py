@@ -13,6 +13,7 @@ from scenarios.sagemaker_deployment.environments import Environment
 from scenarios.sagemaker_deployment.flights import Flights
 from scenarios.sagemaker_deployment.names import DRIFT_ALARM, MONITOR
 
+_MARK = "july-"  # what the inference ids of July's flights begin with
 _FEATURE = "temp"  # what the alarm looks at: the monitor publishes one metric a feature
 
 
@@ -67,23 +68,26 @@ def baseline(platform: Platform, image: str, role: str, base: str, data: str) ->
 def send_flights(platform: Platform, endpoint: str, flights: Flights) -> list[float]:
     """One request a flight; the predicted delays."""
     runtime, predicted = platform.client("sagemaker-runtime"), []
-    for row in flights.rows():
-        answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="text/csv", Body=row)
+    for number, row in enumerate(flights.rows()):
+        answer = runtime.invoke_endpoint(
+            EndpointName=endpoint, ContentType="text/csv", Body=row, InferenceId=f"{_MARK}{number}"
+        )
         predicted.append(float(answer["Body"].read()))
     return predicted
 
 
 def captured(platform: Platform, base: str, endpoint: str, wanted: int) -> int:
-    """Wait until so many requests to the endpoint lie in the bucket; how many do."""
+    """Wait until so many of ``send_flights``' requests lie in the bucket; how many were captured in all."""
     s3, limit = platform.client("s3"), 60.0 if platform.local else 900.0
     bucket, _, prefix = f"{base}/capture/{endpoint}/".removeprefix("s3://").partition("/")
     began = time.monotonic()
     while True:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        found = sum(s3.get_object(Bucket=bucket, Key=key)["Body"].read().count(b"\n") for key in keys)
+        records = [line for key in keys for line in s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()]
+        found = sum(json.loads(line)["eventMetadata"].get("inferenceId", "").startswith(_MARK) for line in records)
         if found >= wanted:
-            return found
+            return len(records)
         platform.check(time.monotonic() - began < limit, f"{found} of {wanted} requests were captured")
         time.sleep(1 if platform.local else 15)
 

@@ -58,7 +58,8 @@ class _Story:
         self._stages = stages
         self._prod = stages[-1]
         self._loops = loops
-        self._base = f"s3://{platform.bucket}/{PREFIX}"
+        self._prefix = f"{PREFIX}/{time.strftime('%Y%m%d-%H%M%S')}"  # an earlier run's requests are not this one's
+        self._base = f"s3://{platform.bucket}/{self._prefix}"
         self._role = pipeline_role(platform)
 
     def tell(self) -> list[tuple[str, str]]:
@@ -90,7 +91,7 @@ class _Story:
         library = platform.folder / "jobs" / "features.py"
         S3Uploader.upload(str(library), f"{self._base}/library", sagemaker_session=session)
         # The first pipeline has no champion to compare with; a processing input must not be empty.
-        platform.client("s3").put_object(Bucket=platform.bucket, Key=f"{PREFIX}/no-champion/none", Body=b"")
+        platform.client("s3").put_object(Bucket=platform.bucket, Key=f"{self._prefix}/no-champion/none", Body=b"")
         packages.create_group(platform)
         pipeline = Builder(session, self._role, platform.folder / "jobs", self._base).pipeline()
         pipeline.upsert(role_arn=self._role)
