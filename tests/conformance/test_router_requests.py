@@ -89,6 +89,15 @@ def test_refusals(
     assert not worker.seen
 
 
+def test_answer_without_a_length_ends_with_its_connection(routing: Routing) -> None:
+    def old(_: LittleWorker, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/csv\r\n\r\n" + body)
+
+    routing.publish("old", deployment("v", [routing.worker(old)]))
+    assert [routing.invoke("old", body).body for body in (b"first", b"second")] == [b"first", b"second"]
+
+
 def test_worker_that_dies_before_its_answer_is_replaced(routing: Routing) -> None:
     dying, other = routing.worker(die), routing.worker()
     routing.publish("dying", deployment("v", [dying]))

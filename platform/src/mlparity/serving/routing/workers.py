@@ -11,6 +11,7 @@ from mlparity.serving.routing.invocation import Headers, Invocation
 
 _CONNECTIONS = 32  # to one worker; more requests wait for a free one
 _LARGE = 65536  # bodies above are not joined with their heads
+_LENGTHS = (b"content-length", b"transfer-encoding")
 _RETRY_SECONDS = 0.05  # before a worker that did not answer is tried again
 
 
@@ -148,6 +149,7 @@ class WorkerConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._begun = False
+        self._until_eof = False  # the answer has no length: it ends with the connection (HTTP/1.0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready for a first request."""
@@ -191,6 +193,7 @@ class WorkerConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         invocation = self.invocation
+        self._until_eof = not any(name in _LENGTHS for name, _ in self._headers)
         if invocation is not None and invocation.stream and self._transport is not None:
             invocation.began = True
             invocation.suspend, invocation.resume = self._transport.pause_reading, self._transport.resume_reading
@@ -215,7 +218,7 @@ class WorkerConnection(asyncio.Protocol):
             return
         status, headers, body = self._parser.get_status_code(), self._headers, self._body
         keep = self._parser.should_keep_alive()
-        self._headers, self._body, self._begun = [], [], False
+        self._headers, self._body, self._begun, self._until_eof = [], [], False, False
         worker = self._worker
         worker.in_flight -= 1
         invocation.suspend = invocation.resume = None
@@ -228,13 +231,15 @@ class WorkerConnection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The worker closes; ``connection_lost`` follows."""
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """The worker went, or closed a connection that rested."""
         self._transport = None
         worker = self._worker
         worker.connections.discard(self)
         if self in worker.idle:
             worker.idle.remove(self)
+        if self._until_eof and exc is None:
+            self.on_message_complete()
         self._lost()
 
     def give_up(self) -> None:
