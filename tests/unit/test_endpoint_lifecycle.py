@@ -152,9 +152,6 @@ def test_a_router_that_is_away_is_told_later(bench: Bench) -> None:
     assert bench.create().phase is EndpointPhase.CREATING
     bench.router.away = False
     assert bench.advance(3).phase is EndpointPhase.IN_SERVICE
-    bench.router.tables.clear()
-    bench.service.republish()
-    bench.service.settle()
     assert bench.router.tables[KEY].in_service
 
 

@@ -5,6 +5,7 @@ Both do at once and in the caller's thread what the real ones take time for, and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -28,37 +29,41 @@ class FakeFleet:
         self.deployments: dict[str, Deployment] = {}
         self._listeners: list[Callable[[Deployment], None]] = []
         self._made = 0
+        self._telling = threading.RLock()  # held while listeners are told, as a real fleet does
 
     def start(self, spec: DeploymentSpec) -> None:
         """Known from now on; ready at once where ``automatic``."""
-        if spec.id in self.deployments:
-            return
-        self.log.append(("start", spec.id))
-        self.deployments[spec.id] = Deployment(spec, DeploymentPhase.STARTING, spec.variant.instances, ())
-        if self.automatic:
-            self.ready(spec.id)
+        with self._telling:
+            if spec.id in self.deployments:
+                return
+            self.log.append(("start", spec.id))
+            self.deployments[spec.id] = Deployment(spec, DeploymentPhase.STARTING, spec.variant.instances, ())
+            if self.automatic:
+                self.ready(spec.id)
 
     def scale(self, deployment_id: str, workers: int) -> None:
         """Fewer at once; more at once where ``automatic``."""
-        self.log.append(("scale", deployment_id))
-        known = self.deployments[deployment_id]
-        leaving = known.sockets[workers:]
-        self._set(replace(known, wanted=workers, sockets=known.sockets[:workers]))
-        if leaving:
-            self._drain(leaving, 1.0)
-        if self.automatic:
-            self.ready(deployment_id)
+        with self._telling:
+            self.log.append(("scale", deployment_id))
+            known = self.deployments[deployment_id]
+            leaving = known.sockets[workers:]
+            self._set(replace(known, wanted=workers, sockets=known.sockets[:workers]))
+            if leaving:
+                self._drain(leaving, 1.0)
+            if self.automatic:
+                self.ready(deployment_id)
 
     def stop(self, deployment_id: str) -> None:
         """Gone at once, after its workers were drained."""
-        known = self.deployments.get(deployment_id)
-        if known is None or known.phase is DeploymentPhase.STOPPED:
-            return
-        self.log.append(("stop", deployment_id))
-        self._set(replace(known, sockets=()))
-        if known.sockets:
-            self._drain(known.sockets, 1.0)
-        self._set(replace(known, phase=DeploymentPhase.STOPPED, sockets=()))
+        with self._telling:
+            known = self.deployments.get(deployment_id)
+            if known is None or known.phase is DeploymentPhase.STOPPED:
+                return
+            self.log.append(("stop", deployment_id))
+            self._set(replace(known, sockets=()))
+            if known.sockets:
+                self._drain(known.sockets, 1.0)
+            self._set(replace(known, phase=DeploymentPhase.STOPPED, sockets=()))
 
     def get(self, deployment_id: str) -> Deployment | None:
         """As it is."""
@@ -73,15 +78,16 @@ class FakeFleet:
 
     def ready(self, deployment_id: str) -> None:
         """As many workers as wanted answer, or it fails where it is to."""
-        known = self.deployments[deployment_id]
-        if known.phase not in {DeploymentPhase.STARTING, DeploymentPhase.READY}:
-            return
-        why = self.failing.get(known.spec.variant.containers[0].model_uri)
-        if why is not None and known.phase is DeploymentPhase.STARTING:
-            self._set(replace(known, phase=DeploymentPhase.FAILED, sockets=(), reason=why))
-            return
-        sockets = (*known.sockets, *(self._socket() for _ in range(known.wanted - len(known.sockets))))
-        self._set(replace(known, phase=DeploymentPhase.READY, sockets=sockets))
+        with self._telling:
+            known = self.deployments[deployment_id]
+            if known.phase not in {DeploymentPhase.STARTING, DeploymentPhase.READY}:
+                return
+            why = self.failing.get(known.spec.variant.containers[0].model_uri)
+            if why is not None and known.phase is DeploymentPhase.STARTING:
+                self._set(replace(known, phase=DeploymentPhase.FAILED, sockets=(), reason=why))
+                return
+            sockets = (*known.sockets, *(self._socket() for _ in range(known.wanted - len(known.sockets))))
+            self._set(replace(known, phase=DeploymentPhase.READY, sockets=sockets))
 
     def ready_all(self) -> None:
         """``ready`` for every deployment that waits for it."""
@@ -91,9 +97,10 @@ class FakeFleet:
 
     def lose(self, deployment_id: str, workers: int = 1) -> None:
         """That many workers die; ``ready`` brings others."""
-        known = self.deployments[deployment_id]
-        if known.phase is DeploymentPhase.READY:
-            self._set(replace(known, sockets=known.sockets[workers:]))
+        with self._telling:
+            known = self.deployments[deployment_id]
+            if known.phase is DeploymentPhase.READY:
+                self._set(replace(known, sockets=known.sockets[workers:]))
 
     def _socket(self) -> str:
         self._made += 1
@@ -128,7 +135,7 @@ class FakeRouter:
     def drain(self, sockets: Sequence[str], timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is under way
         """At once. Sockets that a table still names would never be drained: that fails the test."""
         self._require()
-        named = {one for table in self.tables.values() for routed in table.deployments for one in routed.sockets}
+        named = {one for table in list(self.tables.values()) for routed in table.deployments for one in routed.sockets}
         if named & set(sockets):
             raise AssertionError(f"drained while requests still go there: {sorted(named & set(sockets))}")
         self.drained.append(tuple(sockets))

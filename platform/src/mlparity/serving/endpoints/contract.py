@@ -83,10 +83,6 @@ class Endpoints(Protocol):
         """After a restart: start everything again that ran, and go on with what was under way, bakes included."""
         ...
 
-    def republish(self) -> None:
-        """Tell the router everything again: its process is a new one. Returns at once."""
-        ...
-
     def close(self) -> None:
         """Stop working, before the fleet closes. The database keeps the truth for ``recover``."""
         ...

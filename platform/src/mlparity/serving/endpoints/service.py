@@ -163,12 +163,6 @@ class EndpointService:
         for record in self.repository.all():
             self._dispatcher.mark(record.key)
 
-    def republish(self) -> None:
-        """See ``contract.Endpoints``."""
-        self._world.forget_tables()
-        for record in self.repository.all():
-            self._dispatcher.mark(record.key)
-
     def close(self) -> None:
         """See ``contract.Endpoints``."""
         self._closed = True

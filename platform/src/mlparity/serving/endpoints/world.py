@@ -19,7 +19,7 @@ _CHANGEABLE = {DeploymentPhase.STARTING, DeploymentPhase.READY}
 
 
 class World:
-    """The fleet and the router of all endpoints.
+    """The fleet and the router of all endpoints. The router keeps what it was told, whatever happens to its process.
 
     Tables are published by the service's threads and by those of the fleet: an endpoint's lock keeps the newest last.
     It is never held while the fleet is asked for a change, as that may call back.
@@ -57,10 +57,6 @@ class World:
         if record.rollout is not None:
             names |= {member.deployment for member in record.rollout.green.members}
         return View({name: self._fleet.get(name) for name in names}, now)
-
-    def forget_tables(self) -> None:
-        """The router has forgotten every table."""
-        self._published.clear()
 
     def forget(self, key: str, delete: Callable[[], None]) -> None:
         """Nothing of the endpoint is left: the router need not know it any more, and ``delete`` deletes its record."""
