@@ -104,6 +104,38 @@ def canary(wait: int, alarm: str) -> dict[str, Any]:
     }
 
 
+def told_of(cloud: Cloud, endpoint: str) -> str:
+    """A queue that gets the endpoint's events; its URL."""
+    events, sqs = cloud.client("events"), cloud.client("sqs")
+    queue = sqs.create_queue(QueueName=endpoint)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Endpoint State Change"],
+        "detail": {"EndpointName": [endpoint]},
+    }
+    events.put_rule(Name=endpoint, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=endpoint, Targets=[{"Id": "queue", "Arn": arn}])
+    return str(queue)
+
+
+def statuses(cloud: Cloud, queue: str, count: int) -> list[str]:
+    """The states that the first events told of, in the order of their times."""
+    sqs = cloud.client("sqs")
+    found: dict[str, dict[str, Any]] = {}
+    while len(found) < count:
+        messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20, MaxNumberOfMessages=10).get("Messages")
+        assert messages, f"nothing more was told: {found}"
+        for message in messages:
+            event = json.loads(message["Body"])
+            found[event["id"]] = event
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [
+        item["detail"]["EndpointStatus"]
+        for item in sorted(found.values(), key=lambda item: item["detail"]["LastModifiedTime"])
+    ]
+
+
 def test_an_endpoint_answers_as_its_model_does(hosted: Hosted) -> None:
     shown = hosted.in_service()
     assert shown["EndpointStatus"] == "InService"
@@ -229,16 +261,20 @@ def test_metrics_and_the_page_know_of_the_requests(hosted: Hosted, stack: Any) -
     )
 
 
-def test_deletion_leaves_nothing(hosted: Hosted) -> None:
+def test_events_logs_and_a_deletion_that_leaves_nothing(hosted: Hosted) -> None:
     name, config = unique("short"), hosted.config("new")
+    queue = told_of(hosted.cloud, name)
     hosted.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     hosted.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=OFTEN)
+    streams = hosted.cloud.logs.describe_log_streams(logGroupName=f"/aws/sagemaker/Endpoints/{name}")["logStreams"]
+    assert [item["logStreamName"].partition("/")[0] for item in streams] == ["AllTraffic"]
     hosted.sagemaker.delete_endpoint(EndpointName=name)
     hosted.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=OFTEN)
     with pytest.raises(ClientError, match="Could not find endpoint"):
         hosted.sagemaker.describe_endpoint(EndpointName=name)
     with pytest.raises(ClientError, match="not found"):
         hosted.runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=ROWS)
+    assert statuses(hosted.cloud, queue, 3) == ["CREATING", "IN_SERVICE", "DELETING"]
     hosted.sagemaker.delete_endpoint_config(EndpointConfigName=config)
     with pytest.raises(ClientError, match="Could not find endpoint configuration"):
         hosted.sagemaker.describe_endpoint_config(EndpointConfigName=config)
