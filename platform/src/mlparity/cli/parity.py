@@ -47,9 +47,11 @@ def totals(rows: Sequence[Coverage]) -> dict[str, Counter[str]]:
 
 def markdown(shown: Sequence[Coverage], rows: Sequence[Coverage]) -> str:
     """The totals, then the operations, as two Markdown tables."""
-    lines = ["| API | works | in part | refused | absent |", "|---|---|---|---|---|"]
+    lines = ["| API | works | in part | refused | absent | the others |", "|---|---|---|---|---|---|"]
+    by_moto = {row.api for row in rows if row.operation == OTHERS}
     for name, counts in totals(rows).items():
-        lines.append("| " + " | ".join([name, *(str(counts[state]) for state in _STATES)]) + " |")
+        others = "by moto, journaled" if name in by_moto else ""
+        lines.append("| " + " | ".join([name, *(str(counts[state]) for state in _STATES), others]) + " |")
     lines += ["", "| API | operation | state | note |", "|---|---|---|---|"]
     for row in shown:
         note = row.note.replace("|", "\\|")
