@@ -19,6 +19,7 @@ from mlparity.errors import MlparityError, NotFoundError
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 0.5  # seconds before a data plane that was away is asked again
+_GRACE = 5.0  # seconds that requests under way get when the stack goes down
 _MOST = 64  # requests under way at a time, of all endpoints: each is a thread
 
 
@@ -54,12 +55,13 @@ class AsyncInference:
         self._answering = answering
         self._endpoint = endpoint
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._under_way: dict[str, set[str]] = {}  # endpoint -> ids of requests
         self._having: set[str] = set()  # endpoints that may have requests
         self._processed: dict[str, Processed] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._closed = False  # the database may be, too
         self._thread = threading.Thread(target=self._run, name="async-inference", daemon=True)
 
     def start(self) -> None:
@@ -69,11 +71,14 @@ class AsyncInference:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop taking requests. What is under way is repeated after the next start."""
+        """Stop taking requests. What is under way for long is repeated after the next start."""
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
+        with self._lock:
+            self._lock.wait_for(lambda: not any(self._under_way.values()), _GRACE)
+            self._closed = True
 
     def submit(self, endpoint: str, request_id: str, body: Mapping[str, Any]) -> None:
         """Queue a request."""
@@ -151,8 +156,8 @@ class AsyncInference:
         begun = self._clock.now()
         try:
             outcome = self._answering.answer(request, output)
-            if self._closing.is_set():
-                return  # the database may be closed: it is answered again
+            if self._closed:
+                return  # it is answered again
             self._queue.done(request)
         except DataPlaneAwayError as error:
             _LOG.info("asynchronous request %s waits: %s", request.inference_id, error)
@@ -169,6 +174,7 @@ class AsyncInference:
         finally:
             with self._lock:
                 self._under_way.get(request.endpoint, set()).discard(request.id)
+                self._lock.notify_all()
             self._wake.set()
 
     def _later(self) -> None:

@@ -14,6 +14,7 @@ from mlparity.apis.sagemaker.context import API, Caller, Request, Response, Sage
 from mlparity.apis.sagemaker.endpoint_status import (
     NEW_CONFIG,
     SERVING_CONFIG,
+    STATUS,
     last_deployment_config,
     serving_config,
 )
@@ -58,7 +59,7 @@ def update(api: SageMaker, request: Request, _caller: Caller) -> Response:
     except EndpointBusyError:
         raise endpoints.busy(api, name) from None
     except EndpointFailedError:
-        raise _failed(api, name) from None
+        raise _failed(api, endpoint) from None
     return {"EndpointArn": arn(api, name)}
 
 
@@ -67,11 +68,12 @@ def _refuse_state(api: SageMaker, endpoint: Endpoint) -> None:
     if endpoint.phase.is_busy:
         raise endpoints.busy(api, endpoint.name)
     if endpoint.phase is EndpointPhase.FAILED:
-        raise _failed(api, endpoint.name)
+        raise _failed(api, endpoint)
 
 
-def _failed(api: SageMaker, name: str) -> SageMakerError:
-    return validation(f'Cannot update failed endpoint "{arn(api, name)}". Delete it and create it again.')
+def _failed(api: SageMaker, endpoint: Endpoint) -> SageMakerError:
+    hint = " Delete it." if endpoint.phase is EndpointPhase.FAILED else ""
+    return validation(f'Cannot update endpoint "{arn(api, endpoint.name)}" in status {STATUS[endpoint.phase]}.{hint}')
 
 
 def _retained(request: Request) -> set[str]:
@@ -138,7 +140,7 @@ def update_weights(api: SageMaker, request: Request, _caller: Caller) -> Respons
     except EndpointBusyError:
         raise endpoints.busy(api, name) from None
     except EndpointFailedError:
-        raise _failed(api, name) from None
+        raise _failed(api, endpoint) from None
     return {"EndpointArn": arn(api, name)}
 
 
