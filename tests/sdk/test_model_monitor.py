@@ -262,6 +262,46 @@ def test_model_quality_with_labels_that_came_later(cloud: Cloud, flights: Flight
     watch.delete_monitoring_schedule()
 
 
+def test_data_quality_of_a_batch_transform(cloud: Cloud, flights: Flights) -> None:
+    from sagemaker.core.model_monitor import BatchTransformInput, MonitoringDatasetFormat
+
+    name = unique("batch")
+    rows = "".join(f"{a:g},{b:g},{c:g},{d:g}\n" for a, b, c, d in flights.july[FEATURES].itertuples(index=False))
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": cloud.put(f"{name}/in/july.csv", rows)}}
+    cloud.sagemaker.create_transform_job(
+        TransformJobName=name, ModelName=flights.endpoint,
+        TransformInput={"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
+        TransformOutput={"S3OutputPath": cloud.uri(name, "out"), "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        DataCaptureConfig={"DestinationS3Uri": cloud.uri(name, "captured")},
+    )  # fmt: skip
+    cloud.sagemaker.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName=name, WaiterConfig=OFTEN)
+    assert len(cloud.keys(cloud.uri(name, "captured"))) == 2
+    watch = monitor("DefaultModelMonitor", cloud)
+    watch.suggest_baseline(
+        baseline_dataset=flights.csv("features", flights.january[FEATURES]),
+        dataset_format=csv_with_header(),
+        output_s3_uri=cloud.uri(name, "baseline"),
+        wait=False,
+        logs=False,
+    )
+    assert cloud.processed(watch.latest_baselining_job_name)["ProcessingJobStatus"] == "Completed"
+    watch.create_monitoring_schedule(
+        batch_transform_input=BatchTransformInput(
+            cloud.uri(name, "captured"), "/opt/ml/processing/input", MonitoringDatasetFormat.csv(header=False)
+        ),
+        output_s3_uri=cloud.uri(name, "reports"),
+        monitor_schedule_name=name,
+        statistics=watch.baseline_statistics(),
+        constraints=watch.suggested_constraints(),
+        **now(),
+    )
+    assert ran(cloud, name)["MonitoringExecutionStatus"] == "CompletedWithViolations"
+    violations = watch.latest_monitoring_constraint_violations().body_dict["violations"]
+    assert {"temp"} <= {item["feature_name"] for item in violations} <= set(FEATURES)
+    watch.delete_monitoring_schedule()
+
+
 def test_a_quality_check_step_fails_the_pipeline_on_drift(cloud: Cloud, flights: Flights) -> None:
     from sagemaker.core.workflow.parameters import ParameterBoolean, ParameterString
     from sagemaker.mlops.workflow.check_job_config import CheckJobConfig

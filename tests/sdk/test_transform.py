@@ -326,7 +326,10 @@ def test_a_running_job_stops(cloud: Cloud) -> None:
     ("changes", "message"),
     [
         ({"TransformInput": {"SplitType": "RecordIO"}}, "SplitType RecordIO is not supported by mlparity"),
-        ({"DataCaptureConfig": {"DestinationS3Uri": "s3://b/c"}}, "DataCaptureConfig is not supported by mlparity"),
+        (
+            {"DataCaptureConfig": {"DestinationS3Uri": "s3://b/c", "GenerateInferenceId": True}},
+            "DataCaptureConfig.GenerateInferenceId is not supported by mlparity",
+        ),
         ({"DataProcessing": {"InputFilter": "$["}}, "is not a JSONPath"),
         ({"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}, "cannot exceed 100 MB"),
         ({"ModelName": "no-such-model"}, 'Could not find model "arn:aws:sagemaker:'),

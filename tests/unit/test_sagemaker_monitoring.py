@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from mlparity.apis.aws.metrics import ServiceMetric
-from mlparity.apis.sagemaker import monitoring_windows
-from mlparity.engine.jobs import Job
+from mlparity.apis.sagemaker import monitoring_definitions, monitoring_windows, transform_capture
+from mlparity.apis.sagemaker.context import Caller
+from mlparity.apis.sagemaker.operations import BY_NAME
+from mlparity.engine.jobs import Instance, Job, JobSpec, LogStream, NewJob, Phase
 from mlparity.monitoring import constraints
 from mlparity.monitoring.columns import read_columns
 from mlparity.monitoring.datasets import frame_of
@@ -23,6 +25,14 @@ from tests.unit.monitoring_bench import INPUT, MonitoringBench, record
 from tests.unit.sagemaker_endpoint_bench import BUCKET
 
 HOURLY = {"ScheduleExpression": "cron(0 * ? * * *)"}
+BATCH = {
+    "BatchTransformInput": {
+        "DataCapturedDestinationS3Uri": f"s3://{BUCKET}/batches",
+        "LocalPath": "/opt/ml/processing/input",
+        "DatasetFormat": {"Csv": {"Header": False}},
+    }
+}
+SPEC = JobSpec("image", [], {}, [Instance("algo-1", LogStream("g", "s"))], [])
 NOW = {"ScheduleExpression": "NOW", "DataAnalysisStartTime": "-PT2H", "DataAnalysisEndTime": "PT0H"}
 
 
@@ -258,6 +268,50 @@ def test_model_quality_on_demand_merges_the_truth_first(bench: MonitoringBench) 
     assert len(bench.executions("quality")) == 2
 
 
+def test_batch_transform_leaves_manifests_that_a_schedule_reads(bench: MonitoringBench) -> None:
+    bench.clock.advance(10 * 3600)
+    for name, shift in (("a", 0), ("b/c", 20)):
+        bench.put(f"batch/{name}.csv", "".join(f"{i % 2},{i % 51 + shift}\n" for i in range(1000)))
+    request = {
+        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/batch"}}},
+        "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/answers"},
+        "DataCaptureConfig": {"DestinationS3Uri": BATCH["BatchTransformInput"]["DataCapturedDestinationS3Uri"]},
+    }
+    jobs = bench.jobs.repository
+    ended = jobs.enter(jobs.create(NewJob("sagemaker", "TransformJob", "t", request, SPEC)).id, Phase.COMPLETED)
+    transform_capture.on_job(bench.api, ended)
+    hour = f"{bench.clock.now():%Y/%m/%d/%H}"
+    manifests: dict[str, Any] = {
+        side: bench.read(f"s3://{BUCKET}/batches/{side}/{hour}/{ended.id}.json") for side in ("input", "output")
+    }
+    assert manifests["input"] == [{"prefix": f"s3://{BUCKET}/batch/"}, "a.csv", "b/c.csv"]
+    assert manifests["output"] == [{"prefix": f"s3://{BUCKET}/answers/"}, "a.csv.out", "b/c.csv.out"]
+
+    definition = bench.definition(
+        "DataQuality", "batch", DataQualityJobInput=BATCH, DataQualityBaselineConfig=baseline(bench)
+    )
+    bench.call("CreateDataQualityJobDefinition", **definition)
+    listed = monitoring_definitions.list_("DataQuality", bench.api, {"NameContains": "batch"}, Caller("", ""))
+    wrong = bench.api.model.check_response("ListDataQualityJobDefinitions", listed)
+    assert [item.path for item in wrong] == ["jobDefinitionSummaries.1.member.endpointName"]
+    assert BY_NAME["ListDataQualityJobDefinitions"].excuses(wrong[0].path)
+    done = len(bench.ended)
+    times = {**NOW, "DataAnalysisEndTime": "PT1M"}
+    config = schedule("DataQuality", "batch", times)
+    bench.call("CreateMonitoringSchedule", MonitoringScheduleName="batch", MonitoringScheduleConfig=config)
+    job = bench.wait_for_jobs(done + 1)
+    (execution,) = bench.executions("batch")
+    assert execution["MonitoringExecutionStatus"] == "CompletedWithViolations", execution
+    assert "EndpointName" not in execution
+    report = f"s3://{BUCKET}/reports/batch/{hour}"
+    assert bench.read(f"{report}/statistics.json")["dataset"]["item_count"] == 2000
+    (violation,) = bench.read(f"{report}/constraint_violations.json")["violations"]
+    assert violation["feature_name"] == "delay"
+    drift = published(job)["feature_baseline_drift_delay"]
+    assert drift.namespace == "aws/sagemaker/ModelMonitoring/data-metrics"
+    assert drift.dimensions == {"MonitoringSchedule": "batch"}
+
+
 def test_what_is_refused(bench: MonitoringBench) -> None:
     absent = {"EndpointInput": {"EndpointName": "nobody", "LocalPath": "/opt/ml/processing/x"}}
     told = bench.refused(
@@ -270,17 +324,16 @@ def test_what_is_refused(bench: MonitoringBench) -> None:
         "CreateDataQualityJobDefinition", **bench.definition("DataQuality", "x", DataQualityJobInput=silent)
     )
     assert told.endswith("does not have data capture enabled.")
-    batch = {
-        "BatchTransformInput": {
-            "DataCapturedDestinationS3Uri": "s3://b/x",
-            "LocalPath": "/opt/ml/processing/x",
-            "DatasetFormat": {"Csv": {}},
-        }
-    }
+    both = {**INPUT, **BATCH}
     told = bench.refused(
-        "CreateDataQualityJobDefinition", **bench.definition("DataQuality", "x", DataQualityJobInput=batch)
+        "CreateDataQualityJobDefinition", **bench.definition("DataQuality", "x", DataQualityJobInput=both)
     )
-    assert "BatchTransformInput is not supported by mlparity" in told
+    assert "Exactly one of EndpointInput and BatchTransformInput" in told
+    late = {**BATCH, "GroundTruthS3Input": {"S3Uri": "s3://b/t"}}
+    told = bench.refused(
+        "CreateModelQualityJobDefinition", **bench.definition("ModelQuality", "x", ModelQualityJobInput=late)
+    )
+    assert "BatchTransformInput of MonitoringType ModelQuality is not supported by mlparity" in told
     for config, reason in (
         (schedule("DataQuality", "absent", HOURLY), "Job Definition"),
         (schedule("ModelBias", "absent", HOURLY), "MonitoringType ModelBias is not supported"),

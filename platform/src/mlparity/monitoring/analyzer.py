@@ -92,7 +92,7 @@ def _data_quality(environment: Mapping[str, str], form: Mapping[str, Any]) -> _F
 def _frame(environment: Mapping[str, str], form: Mapping[str, Any], names: list[str]) -> Any:
     source = Path(environment["dataset_source"])
     if datasets.CAPTURE not in form:
-        return datasets.read_table(source, form)
+        return datasets.named(datasets.read_table(source, form), names)
     sides = form[datasets.CAPTURE].get("captureIndexNames") or ["endpointInput", "endpointOutput"]
     captures = [
         captured.Capture(

@@ -102,10 +102,16 @@ def capture_frame(rows: Sequence[Mapping[str, Any]], baseline_names: Sequence[st
     """
     frame = frame_of(rows)
     if frame.shape[1] and all(str(name).isdigit() for name in frame.columns):
-        order = sorted(frame.columns, key=lambda name: int(str(name)))
-        frame = frame[order]
-        named = [*baseline_names[: len(order)], *(f"_c{index}" for index in range(len(baseline_names), len(order)))]
-        frame.columns = type(frame.columns)(named)
+        frame = frame[sorted(frame.columns, key=lambda name: int(str(name)))]
+        frame.columns = type(frame.columns)([f"_c{index}" for index in range(frame.shape[1])])
+    return named(frame, baseline_names)
+
+
+def named(frame: pd.DataFrame, baseline_names: Sequence[str]) -> pd.DataFrame:
+    """A frame whose columns have no names of their own (``_c0``, ``_c1``, ...) with the baseline's, in its order."""
+    positions = [f"_c{index}" for index in range(frame.shape[1])]
+    if list(frame.columns) == positions:
+        frame.columns = type(frame.columns)([*baseline_names[: len(positions)], *positions[len(baseline_names) :]])
     return frame
 
 

@@ -23,6 +23,7 @@ from mlparity.apis.sagemaker import (
     mlflow_servers,
     monitoring_executions,
     state_events,
+    transform_capture,
     warm_pools,
 )
 from mlparity.apis.sagemaker.app import SageMakerApp
@@ -215,6 +216,7 @@ class ControlPlane:
         api = self._sagemaker
         self._jobs.listen(partial(state_events.job, api), within=True)
         self._jobs.listen(partial(monitoring_executions.on_job, api), within=True)
+        self._jobs.listen(partial(transform_capture.on_job, api), within=True)
         self._jobs.listen(partial(lineage_jobs.job, api))
         self._jobs.listen(partial(warm_pools.on_job, api))
         self._jobs.listen(self._runs.on_job)

@@ -16,7 +16,7 @@ from mlparity.apis.sagemaker.context import API
 from mlparity.apis.sagemaker.monitoring_jobs import EXECUTION
 from mlparity.engine.jobs import Job, Phase
 
-_DATA, _MODEL = "aws/sagemaker/Endpoints/data-metrics", "aws/sagemaker/Endpoints/model-metrics"
+_ENDPOINTS, _BATCHES = "aws/sagemaker/Endpoints", "aws/sagemaker/ModelMonitoring"
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,7 +32,8 @@ def monitoring(publish: Callable[[Sequence[ServiceMetric]], None]) -> Callable[[
 
 def _metrics(job: Job) -> Iterator[ServiceMetric]:
     environment = job.request.get("Environment", {})
-    namespace = _MODEL if environment.get("analysis_type") == "MODEL_QUALITY" else _DATA
+    source = _ENDPOINTS if environment.get("sagemaker_endpoint_name") else _BATCHES
+    namespace = f"{source}/{'model' if environment.get('analysis_type') == 'MODEL_QUALITY' else 'data'}-metrics"
     for line in (job.results.get("result") or "").splitlines():
         try:
             yield _metric(namespace, json.loads(line))

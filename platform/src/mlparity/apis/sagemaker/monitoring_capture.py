@@ -1,4 +1,4 @@
-"""Where an endpoint's captured data is: DESTINATION/ENDPOINT/VARIANT/yyyy/mm/dd/hh/.
+"""Where captured data is: an endpoint's in DESTINATION/ENDPOINT/VARIANT/yyyy/mm/dd/hh/, batch transform's by manifests.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 """
@@ -13,6 +13,7 @@ from mlparity.apis.sagemaker import endpoints
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.endpoint_status import serving_config
 from mlparity.apis.sagemaker.errors import validation
+from mlparity.apis.sagemaker.monitoring_plans import MonitoringPlan
 from mlparity.engine.workspace import parse_uri
 
 # A job has ten inputs at most, and the baseline and the scripts are four of them.
@@ -52,6 +53,12 @@ def capture_of(api: SageMaker, endpoint: str) -> CaptureSource:
     return CaptureSource(endpoint, capture["DestinationS3Uri"].rstrip("/"), variants)
 
 
+def check_source(api: SageMaker, plan: MonitoringPlan) -> None:
+    """Refuse an endpoint that does not exist or captures nothing."""
+    if plan.endpoint:
+        capture_of(api, plan.endpoint)
+
+
 def captured(api: SageMaker, source: CaptureSource, hours: Iterable[datetime]) -> list[Folder]:
     """The folders that hold data of ``hours``; larger ones where there would be too many."""
     paths = [f"{source.endpoint}/{variant}" for variant in source.variants]
@@ -67,6 +74,16 @@ def hour_folders(api: SageMaker, base: str, paths: Sequence[str], hours: Sequenc
         found = [Folder(base, name) for name in names if has_objects(api, f"{base}/{name}/")]
         if len(found) <= _MOST_FOLDERS:
             return found
+    return found
+
+
+def manifests(api: SageMaker, destination: str, hours: Iterable[datetime]) -> list[str]:
+    """The URIs of the manifests that batch transform jobs left of what they read in ``hours``."""
+    bucket, folder = parse_uri(destination.rstrip("/"))
+    prefixes = ["/".join(part for part in (folder, "input", f"{hour:{_HOUR}}/") if part) for hour in hours]
+    found = [f"s3://{bucket}/{info.key}" for prefix in prefixes for info in api.store.iterate(bucket, prefix)]
+    if len(found) > _MOST_FOLDERS:
+        raise validation(f"{len(found)} batch transform jobs ended in the window: {_MOST_FOLDERS} can be analysed")
     return found
 
 

@@ -10,7 +10,7 @@ from mlparity.apis.sagemaker import monitoring_plans, tags
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use
 from mlparity.apis.sagemaker.listing import page_request, times
-from mlparity.apis.sagemaker.monitoring_capture import capture_of
+from mlparity.apis.sagemaker.monitoring_capture import check_source
 from mlparity.apis.sagemaker.monitoring_listing import matching
 from mlparity.apis.sagemaker.monitoring_plans import DATA, DEFINITION_KIND, MODEL, absent, definition_arn
 from mlparity.apis.sagemaker.operation import Handler, Operation
@@ -18,13 +18,15 @@ from mlparity.errors import ConflictError, NotFoundError
 from mlparity.state.documents import Document, DocumentFilter
 from mlparity.wire.json_values import jsonable
 
+_PARTIAL = "in File mode; batch transform's data for data quality alone"
+_NO_ENDPOINT = ("jobDefinitionSummaries.*.member.endpointName",)  # of a definition over batch transform
 _SORT = {"Name": "name", "CreationTime": "created_at"}
 
 
 def create(kind: str, api: SageMaker, request: Request, _caller: Caller) -> Response:
     """CreateDataQualityJobDefinition, CreateModelQualityJobDefinition."""
     plan = monitoring_plans.of_definition(kind, request)
-    capture_of(api, plan.endpoint)
+    check_source(api, plan)
     name = request["JobDefinitionName"]
     body = {member: value for member, value in request.items() if member != "Tags"}
     try:
@@ -56,18 +58,18 @@ def list_(kind: str, api: SageMaker, request: Request, _caller: Caller) -> Respo
         return request.get("EndpointName") in {None, _endpoint(kind, document)}
 
     found, token = matching(api, DEFINITION_KIND[kind], wanted, page, fits)
-    response: Response = {
-        "JobDefinitionSummaries": [
-            {
-                "MonitoringJobDefinitionName": item.name,
-                "MonitoringJobDefinitionArn": definition_arn(api, kind, item.name),
-                "CreationTime": item.created_at,
-                "EndpointName": _endpoint(kind, item),
-            }
-            for item in found
-        ]
-    }
+    response: Response = {"JobDefinitionSummaries": [_summary(api, kind, document) for document in found]}
     return response | ({"NextToken": token} if token else {})
+
+
+def _summary(api: SageMaker, kind: str, document: Document) -> Response:
+    found: Response = {
+        "MonitoringJobDefinitionName": document.name,
+        "MonitoringJobDefinitionArn": definition_arn(api, kind, document.name),
+        "CreationTime": document.created_at,
+    }
+    endpoint = _endpoint(kind, document)
+    return found | ({"EndpointName": endpoint} if endpoint else {})
 
 
 def delete(kind: str, api: SageMaker, request: Request, _caller: Caller) -> Response:
@@ -80,7 +82,7 @@ def delete(kind: str, api: SageMaker, request: Request, _caller: Caller) -> Resp
 
 
 def _endpoint(kind: str, document: Document) -> Any:
-    return document.body[f"{kind}JobInput"]["EndpointInput"]["EndpointName"]
+    return document.body[f"{kind}JobInput"].get("EndpointInput", {}).get("EndpointName", "")
 
 
 def _find(api: SageMaker, kind: str, name: str) -> Document:
@@ -98,9 +100,13 @@ OPERATIONS = tuple(
     operation
     for kind in (DATA, MODEL)
     for operation in (
-        Operation(f"Create{kind}JobDefinition", _of(kind, create), "of an endpoint's captured data, in File mode"),
+        Operation(
+            f"Create{kind}JobDefinition",
+            _of(kind, create),
+            _PARTIAL,
+        ),
         Operation(f"Describe{kind}JobDefinition", _of(kind, describe)),
-        Operation(f"List{kind}JobDefinitions", _of(kind, list_)),
+        Operation(f"List{kind}JobDefinitions", _of(kind, list_), omits=_NO_ENDPOINT),
         Operation(f"Delete{kind}JobDefinition", _of(kind, delete)),
     )
 )

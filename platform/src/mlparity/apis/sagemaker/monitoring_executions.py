@@ -41,7 +41,7 @@ def start(api: SageMaker, schedule: Document, scheduled_at: datetime, changes: M
     try:
         plan = monitoring_plans.of_schedule(api, schedule.body["config"])
         config = schedule.body["config"].get("ScheduleConfig", {})
-        window = monitoring_windows.window(config, plan.endpoint_input, scheduled_at)
+        window = monitoring_windows.window(config, plan.source, scheduled_at)
         run = Run(schedule.name, schedule_arn(api, schedule.name), name, plan, window, scheduled_at)
         jobs = requests(api, run)
         for job in jobs:

@@ -15,7 +15,14 @@ from typing import Any
 from mlparity.apis.sagemaker import processing_jobs
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.errors import validation
-from mlparity.apis.sagemaker.monitoring_capture import Folder, capture_of, captured, has_objects, hour_folders
+from mlparity.apis.sagemaker.monitoring_capture import (
+    Folder,
+    capture_of,
+    captured,
+    has_objects,
+    hour_folders,
+    manifests,
+)
 from mlparity.apis.sagemaker.monitoring_plans import MODEL, MonitoringPlan
 from mlparity.apis.sagemaker.monitoring_windows import Window
 from mlparity.apis.sagemaker.own_calls import checked_request
@@ -53,6 +60,8 @@ def requests(api: SageMaker, run: Run) -> list[Json]:
     Raises SageMaker's errors; ``ValidationException`` with ``NO_DATA`` where there is nothing to look at.
     """
     plan = run.plan
+    if not plan.endpoint:
+        return [_analysis(api, run, _batches(api, run))]
     folders = captured(api, capture_of(api, plan.endpoint), run.window.hours())
     if not folders:
         raise validation(NO_DATA)
@@ -62,6 +71,19 @@ def requests(api: SageMaker, run: Run) -> list[Json]:
     merged = _output_uri(run, "merge")
     merged_input = file_input("endpoint_input_1", f"{merged}/", f"{_data_path(plan)}/merged")
     return [_merge(api, run, data, merged), _analysis(api, run, [merged_input])]
+
+
+def _batches(api: SageMaker, run: Run) -> list[Json]:
+    """The inputs of the batch transform jobs that ended in the window."""
+    found = manifests(api, run.plan.source["DataCapturedDestinationS3Uri"], run.window.hours())
+    if not found:
+        raise validation(NO_DATA)
+    inputs = []
+    for number, uri in enumerate(found, 1):
+        entry = file_input(f"batch_transform_input_{number}", uri, f"{_data_path(run.plan)}/input/{number}")
+        entry["S3Input"]["S3DataType"] = "ManifestFile"
+        inputs.append(entry)
+    return inputs
 
 
 def checked(api: SageMaker, request: Json) -> Json:
@@ -75,7 +97,7 @@ def _analysis(api: SageMaker, run: Run, data: Sequence[Json]) -> Json:
     plan, application = run.plan, run.plan.application
     inputs = list(data)
     environment = {
-        "dataset_format": _SIDES,
+        "dataset_format": _format(plan),
         "dataset_source": _data_path(plan),
         "output_path": plan.output["LocalPath"],
         "publish_cloudwatch_metrics": "Enabled",
@@ -205,7 +227,7 @@ def baseline_folder(api: SageMaker, job: str) -> str:
 
 
 def _attributes(plan: MonitoringPlan) -> dict[str, str]:
-    given = plan.endpoint_input
+    given = plan.source
     names = {
         "InferenceAttribute": "inference_attribute",
         "ProbabilityAttribute": "probability_attribute",
@@ -219,22 +241,32 @@ def _attributes(plan: MonitoringPlan) -> dict[str, str]:
     return found
 
 
+def _format(plan: MonitoringPlan) -> str:
+    """As the container's contract has it: {"csv": {"header": true}}."""
+    given = plan.source.get("DatasetFormat")
+    if given is None:
+        return _SIDES
+    return json.dumps(
+        {kind.lower(): {name.lower(): value for name, value in form.items()} for kind, form in given.items()}
+    )
+
+
 def _window_environment(run: Run) -> dict[str, str]:
     return {
         "start_time": _time(run.window.start),
         "end_time": _time(run.window.end),
-        "sagemaker_endpoint_name": run.plan.endpoint,
         "sagemaker_monitoring_schedule_name": run.schedule,
+        **({"sagemaker_endpoint_name": run.plan.endpoint} if run.plan.endpoint else {}),
     }
 
 
 def _output_uri(run: Run, part: str = "") -> str:
-    base = "/".join(item for item in (run.plan.output["S3Uri"].rstrip("/"), part) if item)
-    return f"{base}/{run.plan.endpoint}/{run.schedule}/{run.scheduled_at:%Y/%m/%d/%H}"
+    parts = (run.plan.output["S3Uri"].rstrip("/"), part, run.plan.endpoint, run.schedule)
+    return "/".join([*(item for item in parts if item), f"{run.scheduled_at:%Y/%m/%d/%H}"])
 
 
 def _data_path(plan: MonitoringPlan) -> str:
-    path: str = plan.endpoint_input["LocalPath"]
+    path: str = plan.source["LocalPath"]
     return path.rstrip("/")
 
 

@@ -23,7 +23,7 @@ class MonitoringPlan:
     definition: str | None  # its name; None: it stands in the schedule itself
     application: Mapping[str, Any]  # ImageUri, ContainerEntrypoint, ..., ProblemType, Environment
     baseline: Mapping[str, Any]
-    endpoint_input: Mapping[str, Any]
+    source: Mapping[str, Any]  # EndpointInput or BatchTransformInput
     ground_truth: str | None  # URI
     output: Mapping[str, Any]  # S3Uri, LocalPath, S3UploadMode
     output_key: str | None
@@ -34,8 +34,8 @@ class MonitoringPlan:
 
     @property
     def endpoint(self) -> str:
-        """Whose data is looked at."""
-        name: str = self.endpoint_input["EndpointName"]
+        """Whose data is looked at; "" where it is that of batch transform jobs."""
+        name: str = self.source.get("EndpointName", "")
         return name
 
 
@@ -48,7 +48,7 @@ def of_definition(kind: str, request: Mapping[str, Any]) -> MonitoringPlan:
         request["JobDefinitionName"],
         request[f"{kind}AppSpecification"],
         request.get(f"{kind}BaselineConfig") or {},
-        _endpoint_input(job_input),
+        _source(job_input, kind),
         (job_input.get("GroundTruthS3Input") or {}).get("S3Uri"),
         outputs["MonitoringOutputs"][0]["S3Output"],
         outputs.get("KmsKeyId"),
@@ -68,7 +68,7 @@ def _inline(definition: Mapping[str, Any], kind: str) -> MonitoringPlan:
         None,
         {**definition["MonitoringAppSpecification"], "Environment": definition.get("Environment") or {}},
         definition.get("BaselineConfig") or {},
-        _endpoint_input(definition["MonitoringInputs"][0]),
+        _source(definition["MonitoringInputs"][0], kind),
         None,
         outputs["MonitoringOutputs"][0]["S3Output"],
         outputs.get("KmsKeyId"),
@@ -108,19 +108,20 @@ def definition_arn(api: SageMaker, kind: str, name: str) -> str:
     return api.arns.of(part, name)
 
 
-def _endpoint_input(job_input: Mapping[str, Any]) -> Mapping[str, Any]:
+def _source(job_input: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """Refuse by name what would change the analysis if it were dropped."""
-    if "BatchTransformInput" in job_input:
-        raise not_served("BatchTransformInput")
-    if "EndpointInput" not in job_input:
+    given = [name for name in ("EndpointInput", "BatchTransformInput") if name in job_input]
+    if len(given) != 1:
         raise validation("Exactly one of EndpointInput and BatchTransformInput must be specified")
-    found: Mapping[str, Any] = job_input["EndpointInput"]
-    if found.get("S3InputMode", "File") != "File":
-        raise not_served(f"EndpointInput.S3InputMode {found['S3InputMode']}")
-    if found.get("S3DataDistributionType", "FullyReplicated") != "FullyReplicated":
-        raise not_served(f"EndpointInput.S3DataDistributionType {found['S3DataDistributionType']}")
+    name, found = given[0], job_input[given[0]]
+    if name == "BatchTransformInput" and kind != DATA:
+        raise not_served(f"BatchTransformInput of MonitoringType {kind}")
+    for member, served in (("S3InputMode", "File"), ("S3DataDistributionType", "FullyReplicated")):
+        if found.get(member, served) != served:
+            raise not_served(f"{name}.{member} {found[member]}")
     if "FeaturesAttribute" in found:
-        raise not_served("EndpointInput.FeaturesAttribute")
+        raise not_served(f"{name}.FeaturesAttribute")
     if not found["LocalPath"].startswith("/opt/ml/processing/"):
-        raise validation(f"EndpointInput.LocalPath {found['LocalPath']!r} must lie under /opt/ml/processing/")
-    return found
+        raise validation(f"{name}.LocalPath {found['LocalPath']!r} must lie under /opt/ml/processing/")
+    source: Mapping[str, Any] = found
+    return source

@@ -18,7 +18,7 @@ from mlparity.apis.sagemaker import (
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found
 from mlparity.apis.sagemaker.listing import page_request, times
-from mlparity.apis.sagemaker.monitoring_capture import capture_of
+from mlparity.apis.sagemaker.monitoring_capture import check_source
 from mlparity.apis.sagemaker.monitoring_listing import matching
 from mlparity.apis.sagemaker.monitoring_views import SCHEDULE_KIND as KIND
 from mlparity.apis.sagemaker.monitoring_views import schedule_arn, tell
@@ -53,7 +53,7 @@ def _body(api: SageMaker, config: Request) -> dict[str, Any]:
     plan = monitoring_plans.of_schedule(api, config)
     times_ = config.get("ScheduleConfig", {})
     monitoring_windows.check(times_)
-    capture_of(api, plan.endpoint)
+    check_source(api, plan)
     following = monitoring_windows.next_run(times_, api.clock.now())
     return {
         "config": jsonable(config),

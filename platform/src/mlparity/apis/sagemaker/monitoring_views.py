@@ -26,11 +26,12 @@ def execution_summary(api: SageMaker, document: Document) -> Response:
         "CreationTime": document.created_at,
         "LastModifiedTime": document.modified_at,
         "MonitoringExecutionStatus": body["status"],
-        "EndpointName": body["endpoint"],
         "MonitoringType": body["type"],
     }
     if body["job"]:
         found["ProcessingJobArn"] = api.arns.processing_job(body["job"])
+    if body["endpoint"]:
+        found["EndpointName"] = body["endpoint"]
     if body["definition"]:
         found["MonitoringJobDefinitionName"] = body["definition"]
     if body["reason"]:
@@ -56,9 +57,10 @@ def schedule_summary(api: SageMaker, schedule: Document) -> Response:
         "CreationTime": schedule.created_at,
         "LastModifiedTime": schedule.modified_at,
         "MonitoringScheduleStatus": body["status"],
-        "EndpointName": body["endpoint"],
         "MonitoringType": body["type"],
     }
+    if body["endpoint"]:
+        found["EndpointName"] = body["endpoint"]
     if definition := body["config"].get("MonitoringJobDefinitionName"):
         found["MonitoringJobDefinitionName"] = definition
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker import model_containers
+from mlparity.apis.sagemaker import model_containers, transform_capture
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.context import Request
 from mlparity.apis.sagemaker.errors import not_served, validation
@@ -37,13 +37,13 @@ def refuse_unsupported(request: Request) -> None:
     refused = {
         f"TransformInput.SplitType {split}": split not in {"None", "Line"},
         f"TransformInput.DataSource.S3DataSource.S3DataType {data_type}": data_type not in {"S3Prefix", "ManifestFile"},
-        "DataCaptureConfig": "DataCaptureConfig" in request,
         f"TransformResources.InstanceCount above {MAX_INSTANCES}": request["TransformResources"]["InstanceCount"]
         > MAX_INSTANCES,
     }
     for feature, present in refused.items():
         if present:
             raise not_served(feature)
+    transform_capture.refuse_unsupported(request)
     payload, parallel = request.get("MaxPayloadInMB"), request.get("MaxConcurrentTransforms", 0)
     if payload is not None and payload * max(1, parallel) > _MAX_PAYLOAD_MB:
         raise validation(f"MaxConcurrentTransforms * MaxPayloadInMB cannot exceed {_MAX_PAYLOAD_MB} MB")

@@ -30,6 +30,7 @@ _ECHOED = (
     "TransformOutput",
     "TransformResources",
     "DataProcessing",
+    "DataCaptureConfig",
     "ExperimentConfig",
 )
 
