@@ -18,7 +18,7 @@ from mlparity.serving.endpoints.record import SERVING, EndpointRecord
 from mlparity.serving.routing.table import EndpointTable
 
 _CLOSE = 1e-6
-_EPISODES, _LENGTH = 60, 40
+_EPISODES, _LENGTH = 40, 40
 
 
 class Crash(BaseException):

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
@@ -21,6 +21,10 @@ from mlparity.serving.endpoints.record import EndpointRecord, RolloutRecord
 from mlparity.state.database import Database
 from mlparity.state.paging import Page, PageRequest, fetch_page
 from mlparity.state.schema.serving import endpoints, rollouts
+
+# Asked at every step of every endpoint: made once.
+_FIND = select(endpoints).where(endpoints.c.api == bindparam("of_api"), endpoints.c.name == bindparam("of_name"))
+_NEWEST = select(rollouts).where(rollouts.c.endpoint_id == bindparam("of")).order_by(rollouts.c.number.desc()).limit(1)
 
 
 class StaleRecordError(ConflictError):
@@ -76,10 +80,12 @@ class EndpointRepository:
 
     def find(self, api: str, name: str) -> EndpointRecord | None:
         """The endpoint; None where there is none."""
-        query = select(endpoints).where(endpoints.c.api == api, endpoints.c.name == name)
         with self._database.read() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-            return None if row is None else _record(row, _newest(connection, [row["id"]]))
+            row = connection.execute(_FIND, {"of_api": api, "of_name": name}).mappings().one_or_none()
+            if row is None:
+                return None
+            newest = connection.execute(_NEWEST, {"of": row["id"]}).mappings().one_or_none()
+            return _record(row, {} if newest is None else {row["id"]: documents.rollout_record(newest)})
 
     def get(self, api: str, name: str) -> EndpointRecord:
         """The endpoint. Raises ``NotFoundError``."""
