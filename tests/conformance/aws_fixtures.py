@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +27,12 @@ from mlparity.errors import ConflictError
 from mlparity.ids import SystemIds
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.state import Database
+
+
+@cache
+def _session() -> Any:
+    """One for all clients: each would read the services' models anew."""
+    return boto3.Session()
 
 
 @contextmanager
@@ -70,7 +77,7 @@ class Stack:
         if found is None:
             # The proxy and the CA bundle of the machine are none of the test's business.
             settings = Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=5, read_timeout=40)
-            found = boto3.Session().client(
+            found = _session().client(
                 service,
                 endpoint_url=self.url,
                 region_name=self.config.region,
