@@ -76,11 +76,6 @@ def recompute(artifacts: Artifacts) -> Recomputed:
     return Recomputed(len(predicted), predicted, test_mse, validation_mse)
 
 
-def rounds_of(archive: Path) -> int:
-    """How many rounds the model in an archive has."""
-    return int(load_model(archive)[0].num_boosted_rounds())
-
-
 def model_mse(archive: Path, csv: Path) -> float:
     """The error (min2) of the model in an archive, on rows with the label first."""
     booster, _ = load_model(archive)

@@ -57,6 +57,11 @@ HYPERPARAMETERS = {
 }
 
 
+def metric_regex(split: str) -> str:
+    """Finds the model's error on "train" or "validation" (min2) in the last line of train.py."""
+    return rf"best_{split}_mse=([0-9.]+);"
+
+
 @dataclass(frozen=True)
 class Parameters:
     """What a start of the pipeline may set."""
@@ -172,10 +177,7 @@ class Builder:
             base_job_name=TRAINING_JOBS,
             sagemaker_session=self.session,
         ).with_metric_definitions(
-            [
-                MetricDefinition(name=f"{split}:mse", regex=rf"best_{split}_mse=([0-9.]+);")
-                for split in ("train", "validation")
-            ]
+            [MetricDefinition(name=f"{split}:mse", regex=metric_regex(split)) for split in ("train", "validation")]
         )
         outputs = preprocess.properties.ProcessingOutputConfig.Outputs
         channels = [

@@ -23,13 +23,12 @@ from scenarios.sagemaker_training.settings import (
 def plan(place: Place, parts: Parts, arguments: Sequence[str]) -> Plan:
     """Everything that these parts make, remove and leave. Raises ``ConfigurationError`` for wrong arguments."""
     case = case_of(arguments, story=parts.story)
-    prefix = f"s3://{place.bucket}/{case.pipeline}/"
     versions = registered(parts)
     return Plan(
         creates=[*_lasting(case, place, parts, versions), *_passing(case, parts)],
         machines=machines(parts),
         removed=[f"{each.kind} {each.name}" for each in _passing(case, parts)],
-        left=_left(case, place, prefix, versions),
+        left=_left(case, place, parts, versions),
         remove_with=f"delete the pipeline, experiment, versions and group {case.pipeline}, and those prefixes",
         charged=(
             "each job's instances by the second, with their volumes; the objects in S3; the logs in CloudWatch; "
@@ -66,11 +65,12 @@ def machines(parts: Parts) -> list[Machines]:
     return found
 
 
-def _left(case: Case, place: Place, prefix: str, versions: int) -> list[str]:
+def _left(case: Case, place: Place, parts: Parts, versions: int) -> list[str]:
+    objects = [each.name for each in _lasting(case, place, parts, versions) if each.kind == "objects"]
     return [
         f"the pipeline {case.pipeline} with its executions, and the experiment of that name",
         f"the model package group {case.package_group}, with {versions} new version{'s' if versions > 1 else ''}",
-        f"the objects under {prefix} and s3://{place.bucket}/{TRAINING_JOBS}/",
+        f"the objects under {', '.join(objects)}",
         "the records of the jobs, which SageMaker keeps, and their logs in CloudWatch (/aws/sagemaker/...)",
     ]
 
@@ -89,7 +89,10 @@ def _lasting(case: Case, place: Place, parts: Parts, versions: int) -> list[Reso
         Resource("model package group", case.package_group, f"and in it {versions} new version(s)"),
     ]
     if "tuning" in parts.names:
-        found.append(Resource("tuning job", f"{TUNING_JOBS}-<8 hex digits>", "a grid of XGBoost jobs"))
+        found += [
+            Resource("tuning job", f"{TUNING_JOBS}-<8 hex digits>", "a grid of training jobs"),
+            Resource("objects", f"s3://{place.bucket}/{TUNING_JOBS}/", "their scripts and drivers"),
+        ]
     return found
 
 

@@ -66,7 +66,7 @@ def prepare(platform: Platform, case: Case) -> Work:
     platform.say("1. The data: the flights that left New York City in 2013, with weather and planes")
     if not case.full:
         files = every_nth(files, case.every, platform.workdir / f"sample-{case.every}")
-        platform.say(f"  a sample: every {case.every}th flight")
+        platform.say(f"  a sample: one flight in {case.every}")
     threshold, strict = thresholds(case, files)
     _upload(platform, session, files, f"s3://{platform.bucket}/{case.pipeline}/data")
     platform.say("2. The pipeline: process, train, evaluate, gate, register")
