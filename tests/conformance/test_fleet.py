@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,6 +100,24 @@ def test_a_worker_that_hangs_is_replaced(yard: Yard) -> None:
     assert "2 pings in a row without a healthy answer" in yard.logs()
 
 
+def test_the_death_of_what_workers_are_forked_from_is_survived(yard: Yard) -> None:
+    submit = {"SAGEMAKER_PROGRAM": "mine.py", "SAGEMAKER_SUBMIT_DIRECTORY": yard.put("c", archive(mine_py=OWN))}
+    model = yard.put("m", archive(weights="7"))
+    before = yard.deploy("d-1", model, workers=2, environment=submit)
+    assert ask(before.sockets[0], [1]) == 7
+    parent = psutil.Process(pid_at(before.sockets[0])).parent()
+    assert parent is not None
+    parent.kill()
+    after = yard.until("d-1", lambda now: len(now.sockets) == 2 and not set(now.sockets) & set(before.sockets))
+    assert [ask(socket, [2]) for socket in after.sockets] == [14, 14]
+
+
+OWN = """
+import json
+from pathlib import Path
+def model_fn(folder): return int(Path(folder, "weights").read_text())
+def predict_fn(data, model): return (data * model).sum()
+"""
 BROKEN = "def model_fn(d): raise ValueError('these are no weights')\n"
 SILENT = "import threading\ndef model_fn(d): threading.Event().wait()\n"
 DOWNLOAD = 'Failed to download model data for container "container_1" from URL: "s3://models/none"'
@@ -140,8 +159,13 @@ def test_workers_come_and_go_and_nothing_stays(yard: Yard) -> None:
     eventually(lambda: not any(psutil.pid_exists(pids[socket]) for socket in gone), "the ends of two workers")
     assert gone == set(yard.drained)
     assert ask(one.sockets[0], [7]) == 7
+    mine = threading.current_thread()
+    told_by: list[threading.Thread] = []
+    yard.fleet.listen(lambda _deployment: told_by.append(threading.current_thread()))
     yard.fleet.scale("d-1", 0)
     yard.until("d-1", lambda now: not now.sockets)
+    eventually(lambda: any(each.wanted == 0 for each in yard.told), "word of the wish")
+    assert mine not in told_by  # who wishes may hold what a listener waits for
     yard.fleet.scale("d-1", 1)
     again = yard.until("d-1", lambda now: len(now.sockets) == 1)
     assert again.phase is DeploymentPhase.READY

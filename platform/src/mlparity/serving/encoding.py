@@ -56,6 +56,8 @@ def _csv(predictions: Any, form: JsonForm) -> bytes:  # noqa: ARG001 - CSV has o
 
 
 def _json(predictions: Any, form: JsonForm) -> bytes:
+    if form is JsonForm.ARRAY and not hasattr(predictions, "columns"):  # a scalar or an object stays what it is
+        return dumps(predictions.tolist() if hasattr(predictions, "tolist") else predictions)
     values = rows(predictions)
     if form is JsonForm.SCORES:
         return dumps({"predictions": [{"score": value} for value in values]})

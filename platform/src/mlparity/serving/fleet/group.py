@@ -85,7 +85,7 @@ class Group:
         self._told: Deployment | None = None
         self._state = _State(DeploymentPhase.STARTING, spec.variant.instances)
         self._limits = Limits(spec.variant.startup_seconds, spec.variant.invocation_seconds)
-        self._ending = threading.Event()
+        self._attention = threading.Event()  # for the group's own thread
         self._thread = threading.Thread(target=self._run, name=f"deploy-{spec.id[:24]}", daemon=True)
 
     def start(self) -> None:
@@ -121,7 +121,7 @@ class Group:
             if self._state.ending is None:
                 self._state.wanted = workers
                 self._fit()
-        self._notify()
+        self._attention.set()
 
     def stop(self) -> None:
         """No worker from now on; STOPPED once the last has ended."""
@@ -130,7 +130,7 @@ class Group:
                 self._state.ending = DeploymentPhase.STOPPED
                 for slot in self._state.slots:
                     slot.retire()
-        self._ending.set()
+        self._attention.set()
 
     def end(self) -> None:
         """Kill everything."""
@@ -139,7 +139,7 @@ class Group:
             everybody = [*self._state.slots, *self._state.leaving]
         for slot in everybody:
             slot.end()
-        self._ending.set()
+        self._attention.set()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until nothing of it runs."""
@@ -172,7 +172,7 @@ class Group:
             state.reason = self._ping_reason(slot, reason) if started else reason
             for each in state.slots:
                 each.end()
-        self._ending.set()
+        self._attention.set()
 
     def note(self, slot: Slot, text: str) -> None:
         """A line of our own in the worker's log."""
@@ -205,7 +205,10 @@ class Group:
                 self._state.containers = containers
                 self._fit()
             self._notify()
-        self._ending.wait()
+        while self._state.ending is None:
+            self._attention.wait()  # listeners never hear of a wish in the thread of who wishes
+            self._attention.clear()
+            self._notify()
         self._join_slots()
         with self._lock:
             self._state.phase = self._state.ending or DeploymentPhase.STOPPED
@@ -215,7 +218,7 @@ class Group:
         with self._lock:
             if self._state.ending is None:
                 self._state.ending, self._state.reason = DeploymentPhase.FAILED, reason
-        self._ending.set()
+        self._attention.set()
 
     def _join_slots(self) -> None:
         with self._lock:
