@@ -77,16 +77,16 @@ def _left(case: Case, place: Place, parts: Parts, versions: int) -> list[str]:
 
 def _lasting(case: Case, place: Place, parts: Parts, versions: int) -> list[Resource]:
     found = [
+        Resource("bucket", place.bucket, "made by the SDK where it is not there"),
         Resource(
             "objects",
             f"s3://{place.bucket}/{case.pipeline}/",
             "the raw data (11 MB), and what each execution that prepares and trains makes of it (50 MB)",
         ),
         Resource("objects", f"s3://{place.bucket}/{TRAINING_JOBS}/", "scripts and drivers of the training jobs"),
-        Resource("bucket", place.bucket, "made by the SDK where it is not there"),
         Resource("pipeline", case.pipeline, "made, or updated where it is there"),
         Resource("experiment", case.pipeline, "by SageMaker itself: a trial an execution, and the lineage of its jobs"),
-        Resource("model package group", case.package_group, f"and in it {versions} new version(s)"),
+        Resource("model package group", case.package_group, f"made where it is not there; {versions} new in it"),
     ]
     if "tuning" in parts.names:
         found += [
