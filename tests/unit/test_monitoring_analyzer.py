@@ -68,9 +68,9 @@ def container(tmp_path: Path) -> Container:
     return Container(tmp_path)
 
 
-def baseline(container: Container, table: str) -> dict[str, str]:
+def baseline(container: Container, table: str, **options: str) -> dict[str, str]:
     (container.data / "train.csv").write_text(table)
-    assert container.run(json.dumps({"csv": {"header": True}})) == 0
+    assert container.run(json.dumps({"csv": {"header": True, **options}})) == 0
     (container.data / "train.csv").unlink()
     kept = container.output.with_name("baseline")
     container.output.rename(kept)
@@ -104,6 +104,17 @@ def test_captured_csv_takes_the_baselines_names_and_only_its_window(container: C
     assert published["feature_data_late"]["Dimensions"] == [
         {"Name": "Endpoint", "Value": "e"}, {"Name": "MonitoringSchedule", "Value": "s"}
     ]  # fmt: skip
+
+
+def test_a_baseline_whose_output_comes_last(container: Container) -> None:
+    environment = baseline(container, "x,p\n1,0.5\n3,0.25\n", output_columns_position="END")
+    lines(container.data / "a.jsonl", [capture("1", "0.5"), capture("3", "0.25")])
+    assert container.run(CAPTURE, **environment) == 0
+    assert container.read("constraint_violations.json") == {"violations": []}
+    found = {
+        item["name"]: item["numerical_statistics"]["sum"] for item in container.read("statistics.json")["features"]
+    }
+    assert found == {"x": 4.0, "p": 0.75}
 
 
 def test_captured_json_and_what_needs_a_preprocessor(container: Container, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_hours_without_data_a_stack_that_was_down_and_stopping(bench: Monitoring
     assert bench.refused("DescribeMonitoringSchedule", MonitoringScheduleName="empty").startswith("ResourceNotFound")
 
 
-def test_a_job_that_had_not_started_when_the_stack_stopped_runs_after_it(tmp_path: Path) -> None:
+def test_executions_after_a_restart(tmp_path: Path) -> None:
     bench = MonitoringBench(tmp_path)
     define(bench, "data")
     bench.capture(bench.clock.now(), *calls(bench.clock.now(), 0))
@@ -208,6 +208,18 @@ def test_a_job_that_had_not_started_when_the_stack_stopped_runs_after_it(tmp_pat
     bench.wait_for_jobs(1)
     (execution,) = bench.executions("s")
     assert execution["MonitoringExecutionStatus"] == "Completed"
+
+    bench.capture(bench.clock.now(), *calls(bench.clock.now(), 0))
+    bench.jobs.close()
+    bench.clock.advance(3600)
+    bench.timer.run_due()
+    (job,) = bench.jobs.repository.active()
+    bench.jobs.repository.enter(job.id, Phase.RUNNING)  # and then it was killed
+    bench.begin()
+    bench.wait_for_jobs(2)
+    execution, _ = bench.executions("s")
+    assert execution["MonitoringExecutionStatus"] == "Failed"
+    assert "was stopped or killed while the job ran" in execution["FailureReason"]
     bench.close()
 
 

@@ -73,23 +73,25 @@ def _data_quality(environment: Mapping[str, str], form: Mapping[str, Any]) -> _F
     limits = _baseline(environment, "baseline_constraints")
     before = _baseline(environment, "baseline_statistics")
     names = [feature["name"] for feature in (limits or before or {}).get("features", ())]
-    frame = _frame(environment, form, names)
+    config = (limits or {}).get("monitoring_config", {})
+    frame = _frame(environment, form, names, output_first=config.get(constraints.OUTPUT_POSITION) != "END")
     if exclude := environment.get("exclude_features_attribute"):
         frame = frame.drop(columns=[frame.columns[i] for i in _indices(exclude, frame.columns)])
     columns = read_columns(frame)
     _log.info("%d rows, %d columns", len(frame), len(columns))
     method = environment.get("categorical_drift_method") or "LInfinity"
     found = violations.evaluate(columns, limits or {}, before) if limits is not None or before is not None else None
-    emit = (limits or {}).get("monitoring_config", {}).get("emit_metrics", "Enabled") == "Enabled"
+    emit = config.get("emit_metrics", "Enabled") == "Enabled"
+    told = (form.get("csv") or {}).get("output_columns_position", config.get(constraints.OUTPUT_POSITION, "START"))
     return _Findings(
         statistics(columns, len(frame)),
-        constraints.suggest(columns, method),
+        constraints.suggest(columns, method, output_first=told != "END"),
         None if found is None else found.violations,
         metrics_file.of_data(columns, found.distances if found else {}) if emit else [],
     )
 
 
-def _frame(environment: Mapping[str, str], form: Mapping[str, Any], names: list[str]) -> Any:
+def _frame(environment: Mapping[str, str], form: Mapping[str, Any], names: list[str], *, output_first: bool) -> Any:
     source = Path(environment["dataset_source"])
     if datasets.CAPTURE not in form:
         return datasets.named(datasets.read_table(source, form), names)
@@ -104,7 +106,7 @@ def _frame(environment: Mapping[str, str], form: Mapping[str, Any], names: list[
         for item in datasets.in_window(captured.read(source), container.window(environment))
     ]
     script = environment.get("record_preprocessor_script")
-    rows = datasets.capture_rows(captures, Path(script) if script else None)
+    rows = datasets.capture_rows(captures, Path(script) if script else None, output_first=output_first)
     if not rows:
         raise CustomerError("There is no captured data in the window of the analysis")
     return datasets.capture_frame(rows, names)

@@ -97,12 +97,13 @@ def _payload(side: Mapping[str, Any] | None) -> Payload | None:
     return Payload(side["data"], side.get("encoding", CSV), side.get("observedContentType") or "")
 
 
-def rows(capture: Capture) -> list[dict[str, Any]]:
-    """What a capture adds to the dataset, column by column: the output's columns before the input's.
+def rows(capture: Capture, *, output_first: bool = True) -> list[dict[str, Any]]:
+    """What a capture adds to the dataset, column by column: the output's columns before the input's, or after them.
 
     CSV columns are called by their position ("0", "1", ...), JSON members by their names. Raises ``CustomerError``.
     """
-    sides = [side for side in (capture.output, capture.input) if side is not None]
+    order = (capture.output, capture.input) if output_first else (capture.input, capture.output)
+    sides = [side for side in order if side is not None]
     kinds = {side.encoding.upper() for side in sides}
     if len(kinds) > 1:
         there = capture.input.encoding if capture.input else ""
@@ -115,8 +116,9 @@ def rows(capture: Capture) -> list[dict[str, Any]]:
     tables = [_table(side) for side in sides]
     lengths = {len(table) for table in tables}
     if len(lengths) > 1:
-        raise CustomerError(f"An invocation has {len(tables[1])} input rows and {len(tables[0])} output rows")
-    return [_side_by_side(parts) for parts in zip(*tables, strict=True)]
+        counts = " and ".join(str(len(table)) for table in tables)
+        raise CustomerError(f"An invocation's input and output have different numbers of rows: {counts}")
+    return [_side_by_side(parts, output_first=output_first) for parts in zip(*tables, strict=True)]
 
 
 def _table(side: Payload) -> list[dict[str, Any]]:
@@ -150,11 +152,12 @@ def flat_records(values: Sequence[Any], what: str) -> list[dict[str, Any]]:
     return list(values)
 
 
-def _side_by_side(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _side_by_side(parts: Sequence[dict[str, Any]], *, output_first: bool) -> dict[str, Any]:
     if all(name.isdigit() for part in parts for name in part):
         cells = [value for part in parts for value in part.values()]
         return {str(index): value for index, value in enumerate(cells)}
     joined: dict[str, Any] = {}
-    for part in reversed(parts):  # an output's member wins over an input's of the same name
+    # An output's member wins over an input's of the same name.
+    for part in reversed(parts) if output_first else parts:
         joined = {**joined, **part}
     return joined

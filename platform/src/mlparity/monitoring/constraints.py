@@ -11,15 +11,21 @@ from typing import Any
 from mlparity.monitoring.columns import Column, Kind
 from mlparity.monitoring.statistics import MOST_CATEGORIES
 
+# A member of ours: SageMaker does not document where its analyzer keeps it.
+OUTPUT_POSITION = "output_columns_position"
 _MOST_SINGLE = 0.1  # of the values, those that are there once: a column with more of them has no domain (Deequ)
 
 
-def suggest(columns: Sequence[Column], categorical_drift_method: str = "LInfinity") -> dict[str, Any]:
-    """The whole file."""
+def suggest(
+    columns: Sequence[Column], categorical_drift_method: str = "LInfinity", *, output_first: bool = True
+) -> dict[str, Any]:
+    """The whole file. A baseline whose output columns come last says so, for later data that has no names."""
+    position = {} if output_first else {OUTPUT_POSITION: "END"}
     return {
         "version": 0.0,
         "features": [_feature(column) for column in columns],
         "monitoring_config": {
+            **position,
             "evaluate_constraints": "Enabled",
             "emit_metrics": "Enabled",
             "datatype_check_threshold": 1.0,

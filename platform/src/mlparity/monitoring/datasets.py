@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,11 @@ def in_window(captures: Iterable[Capture], window: Window) -> list[Capture]:
     ]
 
 
-def capture_rows(captures: Iterable[Capture], preprocessor: Path | None) -> list[dict[str, Any]]:
+def capture_rows(
+    captures: Iterable[Capture], preprocessor: Path | None, *, output_first: bool = True
+) -> list[dict[str, Any]]:
     """The rows of captured invocations, by the user's script where there is one. Raises ``CustomerError``."""
-    make: Callable[[Capture], list[dict[str, Any]]] = captured.rows
+    make: Callable[[Capture], list[dict[str, Any]]] = partial(captured.rows, output_first=output_first)
     if preprocessor is not None:
         function = scripts.handler(preprocessor, "preprocess_handler")
 
