@@ -46,6 +46,7 @@ class InferenceServices:
             AsyncMetrics(self.inference, self._asynchronous, aws.publish_metrics, clock),
         )
         plane.endpoints.listen(self._changed)
+        plane.fleet.listen(lambda _deployment: self.inference.changed())  # more workers, or those of a restart
 
     def start(self) -> None:
         """Go on with the requests that an earlier process left. After the endpoints have been recovered."""
