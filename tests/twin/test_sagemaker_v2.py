@@ -122,6 +122,19 @@ def test_the_tuner_finds_the_best_of_its_jobs(flows: Mapping[str, Flow], bucket:
     np.testing.assert_allclose(bucket.model(tuner["best_model"]).coef_, here.coef_, rtol=1e-6)
 
 
+def test_a_run_logs_parameters_and_metrics(flows: Mapping[str, Flow], twin_stack: RunningStack) -> None:
+    flows["jobs"].result()
+    client = twin_stack.client("sagemaker")
+    filters = [{"Name": "Parents.ExperimentName", "Operator": "Equals", "Value": "twin-experiment"}]
+    found = client.search(Resource="ExperimentTrialComponent", SearchExpression={"Filters": filters})["Results"]
+    runs = [item["TrialComponent"] for item in found if item["TrialComponent"].get("Parameters")]
+    assert [run["Parameters"]["alpha"] for run in runs] == [{"NumberValue": 0.5}]
+    loss = runs[0]["Metrics"][0]
+    assert (loss["MetricName"], loss["Count"], loss["Max"]) == ("loss", 3, 1.0)
+    assert loss["Last"] == pytest.approx(1 / 3)
+    assert runs[0]["Status"]["PrimaryStatus"] == "Completed"
+
+
 def test_processors_run_the_script_wherever_it_comes_from(flows: Mapping[str, Flow]) -> None:
     found = flows["jobs"].result()
     rows = table(100, 1)

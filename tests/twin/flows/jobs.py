@@ -5,6 +5,7 @@ from __future__ import annotations
 from flow import CODE, MACHINE, ROLE, SESSION, SKLEARN, XGBOOST, csv, report, table, together, uploaded
 from sagemaker import image_uris
 from sagemaker.estimator import Estimator
+from sagemaker.experiments.run import Run
 from sagemaker.inputs import TrainingInput
 from sagemaker.processing import FrameworkProcessor, ProcessingInput, ProcessingOutput, ScriptProcessor
 from sagemaker.pytorch import PyTorch
@@ -95,6 +96,11 @@ def transform():
     transformer = builtin.transformer(1, MACHINE, output_path=output, assemble_with="Line", accept="text/csv")
     transformer.transform(rows, content_type="text/csv", split_type="Line", wait=True, logs=False)
 
+
+with Run("twin-experiment", "first", sagemaker_session=SESSION) as run:
+    run.log_parameter("alpha", 0.5)
+    for number in range(3):
+        run.log_metric("loss", 1.0 / (number + 1), step=number)
 
 refused = together(
     first=lambda: first.latest_training_job.wait(logs="All"),

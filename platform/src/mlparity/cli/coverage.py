@@ -48,6 +48,15 @@ def sagemaker_runtime() -> Iterator[Coverage]:
             yield Coverage("sagemaker-runtime", name, "absent")
 
 
+def sagemaker_metrics() -> Iterator[Coverage]:
+    """Every operation of botocore's model of SageMaker Metrics."""
+    from mlparity.apis.sagemaker.component_metrics import BY_NAME
+
+    for name in _model_operations("sagemaker-metrics"):
+        note = BY_NAME[name].partial
+        yield Coverage("sagemaker-metrics", name, "partial" if note else "works", note)
+
+
 def s3() -> Iterator[Coverage]:
     """Every operation of botocore's model of S3."""
     from mlparity.storage.s3 import OPERATIONS
@@ -92,7 +101,8 @@ def apis() -> Mapping[str, Callable[[], Iterator[Coverage]]]:
     from mlparity.apis.aws.table import SERVICES
 
     others = {entry.name: partial(aws_service, entry.name) for entry in SERVICES}
-    return {"sagemaker": sagemaker, "sagemaker-runtime": sagemaker_runtime, "s3": s3, **others}
+    own = {"sagemaker": sagemaker, "sagemaker-runtime": sagemaker_runtime, "sagemaker-metrics": sagemaker_metrics}
+    return {**own, "s3": s3, **others}
 
 
 def _model_operations(service: str) -> list[str]:

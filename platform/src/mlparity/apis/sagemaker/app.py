@@ -1,9 +1,13 @@
-"""The ASGI app: JSON 1.1 in, the model's checks, the operation, the model's checks again, JSON 1.1 out."""
+"""The ASGI app: JSON 1.1 in, the model's checks, the operation, the model's checks again, JSON 1.1 out.
+
+Two operations of SageMaker Metrics, which shares the signing name, come as rest-json: told by their paths.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import anyio.to_thread
@@ -12,11 +16,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.types import Receive, Scope, Send
 
+from mlparity.apis.sagemaker import component_metrics
 from mlparity.apis.sagemaker.context import Caller, Response, SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError, from_mlparity
+from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.operations import BY_NAME
 from mlparity.errors import InvalidRequestError, MlparityError
-from mlparity.wire.aws_model import SerializationError, message
+from mlparity.wire.aws_model import AwsModel, SerializationError, message
 from mlparity.wire.json_values import jsonable
 from mlparity.wire.sigv4 import SignedRequest
 
@@ -67,20 +73,22 @@ class SageMakerApp:
 
     def _call(self, signed: SignedRequest, body: bytes) -> Response:
         caller = self._authenticate(signed, body)
-        name = self._operation(signed)
-        request = self._checked(name, body)
-        operation = BY_NAME[name]
+        model, operation = self._operation(signed)
+        request = _checked(model, operation.name, body)
         try:
             response = operation.handler(self._api, request, caller)
         except InvalidRequestError as error:
             raise SageMakerError("ValidationException", ". ".join(error.lines())) from error
-        found = self._api.model.check_response(name, response)
+        found = model.check_response(operation.name, response)
         violations = [item for item in found if not operation.excuses(item.path)]
         if violations:
             raise SageMakerError("InternalFailure", f"mlparity's own response: {message(violations)}", 500)
         return response
 
-    def _operation(self, signed: SignedRequest) -> str:
+    def _operation(self, signed: SignedRequest) -> tuple[AwsModel, Operation]:
+        metrics = component_metrics.PATHS.get((signed.method, signed.path))
+        if metrics is not None:
+            return _metrics_model(), component_metrics.BY_NAME[metrics]
         target = signed.header("x-amz-target") or ""
         name = target.removeprefix(_TARGET)
         if not target.startswith(_TARGET) or name not in self._known:
@@ -90,17 +98,23 @@ class SageMakerApp:
                 "UnknownOperationException",
                 f"SageMaker.{name} is not served by mlparity. See `mlparity parity sagemaker`.",
             )
-        return name
+        return self._api.model, BY_NAME[name]
 
-    def _checked(self, name: str, body: bytes) -> dict[str, Any]:
-        try:
-            document = orjson.loads(body) if body else {}
-        except orjson.JSONDecodeError as error:
-            raise SageMakerError("SerializationException", f"Unable to parse the request: {error}") from None
-        try:
-            request, violations = self._api.model.read_request(name, document)
-        except SerializationError as error:
-            raise SageMakerError("SerializationException", str(error)) from None
-        if violations:
-            raise SageMakerError("ValidationException", message(violations))
-        return request
+
+@lru_cache(maxsize=1)
+def _metrics_model() -> AwsModel:
+    return AwsModel.load("sagemaker-metrics")
+
+
+def _checked(model: AwsModel, name: str, body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        raise SageMakerError("SerializationException", f"Unable to parse the request: {error}") from None
+    try:
+        request, violations = model.read_request(name, document)
+    except SerializationError as error:
+        raise SageMakerError("SerializationException", str(error)) from None
+    if violations:
+        raise SageMakerError("ValidationException", message(violations))
+    return request

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.apis.sagemaker import (
+    component_metrics,
     endpoint_views,
     endpoints,
     executions,
@@ -91,6 +92,7 @@ def _simple(component: Entity) -> Response:
 
 
 def _trial_components(api: SageMaker, _hints: Hints) -> Iterator[Response]:
+    summarised = component_metrics.all_summarised(api)
     for chunk in _entities(api, TRIAL_COMPONENT):
         edges = api.lineage.edges_of([entity.id for entity in chunk], [MEMBER], outgoing=False)
         around = api.lineage.get_all({edge.source for edge in edges})
@@ -102,6 +104,8 @@ def _trial_components(api: SageMaker, _hints: Hints) -> Iterator[Response]:
             )
         for entity in chunk:
             record = {**trial_components.render(entity), "Parents": parents.get(entity.id, [])}
+            if metrics := summarised(entity):
+                record["Metrics"] = metrics
             if "RunName" in entity.body:
                 record["RunName"] = entity.body["RunName"]
             yield record

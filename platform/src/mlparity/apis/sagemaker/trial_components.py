@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from mlparity.apis.sagemaker import component_metrics
 from mlparity.apis.sagemaker import lineage_entities as entities
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_found, validation
@@ -38,7 +39,9 @@ def create(api: SageMaker, request: Request, caller: Caller) -> Response:
 
 def describe(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DescribeTrialComponent: by name or ARN."""
-    return render(entities.find(api, TRIAL_COMPONENT, request["TrialComponentName"]))
+    entity = entities.find(api, TRIAL_COMPONENT, request["TrialComponentName"])
+    metrics = component_metrics.summarised(api, entity)
+    return {**render(entity), **({"Metrics": metrics} if metrics else {})}
 
 
 def render(entity: Entity) -> Response:
@@ -66,6 +69,7 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
         if api.lineage.edges_of([entity.id], [MEMBER], outgoing=False):
             raise validation(f"Trial component '{entity.id}' is associated with a trial: disassociate it first.")
         entities.remove(api, entity)
+        component_metrics.forget(api, entity)
     return {"TrialComponentArn": entity.id}
 
 
