@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from mlparity.apis.aws.metrics import MetricsService, ServiceMetric
 from mlparity.apis.aws.metrics_store import MetricStore
 from mlparity.serving.endpoints.endpoints import Endpoint
@@ -62,6 +64,22 @@ def test_metrics_are_cloudwatchs_own(tmp_path: Path) -> None:
     assert statistic("ModelLatency", "Maximum") == 30000
     assert statistic("ModelLatency", "SampleCount") == 20
     database.close()
+
+
+def test_many_latencies_become_few_values_of_the_same_sum() -> None:
+    clock = TestClock()
+    published: list[ServiceMetric] = []
+    metrics = EndpointMetrics(published.extend, lambda _endpoint, _variant: 1, clock, lambda: None)
+    latencies = tuple((micros, 2) for micros in range(1000, 100_000, 7))
+    count = 2 * len(latencies)
+    metrics.report([VariantMetrics("sagemaker/e", "A", count, 0, 0, latencies, ((5, count),), 0, 0)])
+    metrics.run_due()
+    (found,) = [one for one in published if one.name == "ModelLatency"]
+    assert len(found.samples) <= 180
+    assert sum(times for _, times in found.samples) == count
+    assert sum(value * times for value, times in found.samples) == pytest.approx(
+        sum(2 * value for value, _ in latencies)
+    )
 
 
 def test_usage_is_the_growth_since_the_minute_before(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from mlparity.serving.routing.measuring import VariantMetrics
 NAMESPACE = "AWS/SageMaker"
 _EVERY = timedelta(seconds=5)
 _MICROSECONDS = "Microseconds"
+_MOST_VALUES = 150  # of one datum, as PutMetricData has it
 Publish = Callable[[Sequence[ServiceMetric]], None]
 Key = tuple[str, str]  # endpoint (without its API), variant
 
@@ -106,4 +107,12 @@ def _add(counts: _Counts, one: VariantMetrics) -> None:
 
 
 def _samples(histogram: Counter[int]) -> list[tuple[float, float]]:
-    return [(float(value), float(count)) for value, count in sorted(histogram.items())]
+    """As values with counts. Of many, those that agree in their first two digits become their average."""
+    if len(histogram) <= _MOST_VALUES:
+        return [(float(value), float(count)) for value, count in sorted(histogram.items())]
+    totals: dict[int, tuple[float, float]] = {}
+    for value, count in sorted(histogram.items()):
+        scale = 10 ** max(len(str(value)) - 2, 0)
+        total, counted = totals.get(value // scale * scale, (0.0, 0.0))
+        totals[value // scale * scale] = (total + value * count, counted + count)
+    return [(total / count, count) for total, count in totals.values()]
