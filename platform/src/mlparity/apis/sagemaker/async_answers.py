@@ -23,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 _TTL_SECONDS, _TIMEOUT_SECONDS = 21600, 900
 _OK = range(200, 300)
 _MOST_IN_MESSAGE = 128 * 1024  # of an answer that a notification carries; topics take 256 KB
+_MOST_BYTES = 25 * 1024 * 1024  # of a payload: what the router takes
 _BINARY = "application/octet-stream"
 
 
@@ -110,7 +111,11 @@ class Answering:
     def _payload(self, body: Mapping[str, Any]) -> bytes:
         if "Body" in body:
             return base64.b64decode(body["Body"])
-        return self.store.get_bytes(*parse_uri(body["InputLocation"]))
+        bucket, key = parse_uri(body["InputLocation"])
+        size = self.store.head(bucket, key).size
+        if size > _MOST_BYTES:
+            raise InvalidRequestError(f"it has {size} bytes, and mlparity takes {_MOST_BYTES}")
+        return self.store.get_bytes(bucket, key)
 
     def _stored(self, request: AsyncRequest, outcome: Outcome) -> Outcome:
         """Put the answer where the caller was told. A bucket that does not take it makes a failure of it."""
