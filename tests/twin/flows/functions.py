@@ -61,8 +61,9 @@ def later():
         answers["square"] = executor.submit(pow, 3, 2).result()
 
 
-refused = together(call=call, broken=broken, later=later)
+# First the steps: a job that has ended after five seconds is waited for no longer, another one for 45.
 execution.wait(delay=1, max_attempts=100)
+refused = together(call=call, broken=broken, later=later)
 report(
     answers=answers,
     refused=refused,
