@@ -22,7 +22,7 @@ class RuntimeOperation:
 OPERATIONS: tuple[RuntimeOperation, ...] = (
     RuntimeOperation("InvokeEndpoint", "invocations", _HEADERS),
     RuntimeOperation("InvokeEndpointWithResponseStream", "invocations-response-stream", _HEADERS),
-    RuntimeOperation("InvokeEndpointAsync", "async-invocations", routed=False),
+    RuntimeOperation("InvokeEndpointAsync", "async-invocations", "payloads of up to 25 MB", routed=False),
 )
 
 BY_PATH: Mapping[str, RuntimeOperation] = {operation.path: operation for operation in OPERATIONS if operation.routed}
