@@ -117,6 +117,7 @@ def test_an_endpoint_is_traced_back_to_its_data(cloud: Cloud) -> None:
     trained = sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobArn"]
     assert context.training_job_arns() == [trained]
     assert [item.source.source_uri for item in context.dataset_artifacts()] == [data]
-    above = sagemaker.query_lineage(StartArns=[summary["ContextArn"]], Direction="Ascendants", MaxResults=50)["Vertices"]
+    start = [summary["ContextArn"]]
+    above = sagemaker.query_lineage(StartArns=start, Direction="Ascendants", MaxResults=50)["Vertices"]
     assert {"ModelPackage", "ModelDeployment", "TrainingJob", "Model", "DataSet"} <= {item["Type"] for item in above}
     sagemaker.delete_endpoint(EndpointName=name)
