@@ -123,7 +123,10 @@ def test_the_tuner_finds_the_best_of_its_jobs(flows: Mapping[str, Flow], bucket:
 
 
 def test_a_run_logs_parameters_and_metrics(flows: Mapping[str, Flow], twin_stack: RunningStack) -> None:
-    flows["jobs"].result()
+    logged = flows["jobs"].result()["experiment"]
+    assert [(row["alpha"], row["loss - Count"], row["loss - Last"]) for row in logged] == [
+        (0.5, 3, pytest.approx(1 / 3))
+    ]
     client = twin_stack.client("sagemaker")
     filters = [{"Name": "Parents.ExperimentName", "Operator": "Equals", "Value": "twin-experiment"}]
     found = client.search(Resource="ExperimentTrialComponent", SearchExpression={"Filters": filters})["Results"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flow import CODE, MACHINE, ROLE, SESSION, SKLEARN, XGBOOST, csv, report, table, together, uploaded
 from sagemaker import image_uris
+from sagemaker.analytics import ExperimentAnalytics
 from sagemaker.estimator import Estimator
 from sagemaker.experiments.run import Run
 from sagemaker.inputs import TrainingInput
@@ -142,6 +143,10 @@ report(
         "model": Estimator.attach(builtin.latest_training_job.name, sagemaker_session=SESSION).model_data,
     },
     refused=refused,
+    experiment=ExperimentAnalytics(experiment_name="twin-experiment", sagemaker_session=SESSION)
+    .dataframe()
+    .dropna(subset=["alpha"])
+    .to_dict("records"),
     processors=processed,
     tuner={
         "job": tuner.latest_tuning_job.name,

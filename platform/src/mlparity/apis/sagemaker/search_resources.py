@@ -103,7 +103,9 @@ def _trial_components(api: SageMaker, _hints: Hints) -> Iterator[Response]:
                 {"TrialName": trial.name, "ExperimentName": trial.body["ExperimentName"]}
             )
         for entity in chunk:
-            record = {**trial_components.render(entity), "Parents": parents.get(entity.id, [])}
+            # Empty mappings are there, too: ``ExperimentAnalytics`` of SDK 2 fails without.
+            empty: Response = {member: {} for member in trial_components.MAPPINGS}
+            record = {**empty, **trial_components.render(entity), "Parents": parents.get(entity.id, [])}
             if metrics := summarised(entity):
                 record["Metrics"] = metrics
             if "RunName" in entity.body:

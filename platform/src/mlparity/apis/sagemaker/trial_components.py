@@ -18,7 +18,7 @@ from mlparity.errors import ConflictError, NotFoundError
 from mlparity.state.paging import PageRequest
 from mlparity.wire.json_values import jsonable
 
-_MAPPINGS = ("Parameters", "InputArtifacts", "OutputArtifacts")
+MAPPINGS = ("Parameters", "InputArtifacts", "OutputArtifacts")
 _PLAIN = ("DisplayName", "Status", "StartTime", "EndTime")
 _ALL = 10_000
 
@@ -26,7 +26,7 @@ _ALL = 10_000
 def create(api: SageMaker, request: Request, caller: Caller) -> Response:
     """CreateTrialComponent."""
     name = request["TrialComponentName"]
-    kept = (*_PLAIN, *_MAPPINGS, "MetadataProperties")
+    kept = (*_PLAIN, *MAPPINGS, "MetadataProperties")
     body = {
         "DisplayName": name,
         **{key: request[key] for key in kept if key in request},
@@ -54,7 +54,7 @@ def update(api: SageMaker, request: Request, caller: Caller) -> Response:
     """UpdateTrialComponent: parameters and artifacts are replaced one by one, by their names."""
     entity = entities.find(api, TRIAL_COMPONENT, request["TrialComponentName"])
     body = {**entity.body, **{key: request[key] for key in _PLAIN if key in request}}
-    for member in _MAPPINGS:
+    for member in MAPPINGS:
         removed = request.get(f"{member}ToRemove", ())
         merged: Mapping[str, Any] = {**entity.body.get(member, {}), **request.get(member, {})}
         body[member] = {key: value for key, value in merged.items() if key not in removed}
