@@ -75,7 +75,7 @@ class EndpointPlane:
 
     def close(self) -> None:
         """Let the requests that are under way end, then the workers. The database keeps what is to serve."""
+        self.endpoints.close()
         self.router.close()
         self._captures.close()
-        self.endpoints.close()
         self.fleet.close()

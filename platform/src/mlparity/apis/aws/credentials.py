@@ -150,9 +150,7 @@ class Credentials(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         now = self._clock.now()
         with self._lock:
-            sessions = [
-                key for key, pair in self._sessions.items() if pair.expires_at is None or pair.expires_at > now
-            ]
+            sessions = [key for key, pair in self._sessions.items() if pair.expires_at is None or pair.expires_at > now]
         yield from (self._local[0], *sessions, *self._users())
 
     def __len__(self) -> int:
