@@ -82,6 +82,7 @@ def test_the_client_gets_answers_and_the_vendors_errors(runtime: Any) -> None:
     )  # fmt: skip
     aimed = runtime.invoke_endpoint(EndpointName="model", Body=b"abc", TargetVariant="b")
     assert aimed["InvokedProductionVariant"] == "b"
+    assert aimed["Body"].read() == b"cba"  # a body that is not read keeps its connection
     with pytest.raises(runtime.exceptions.ModelError) as refused:
         runtime.invoke_endpoint(EndpointName="model", Body=b"refuse me")
     assert (refused.value.response["OriginalStatusCode"], refused.value.response["OriginalMessage"]) == (400, "no")
@@ -92,6 +93,7 @@ def test_the_client_gets_answers_and_the_vendors_errors(runtime: Any) -> None:
 def test_the_client_reads_streams(runtime: Any) -> None:
     answer = runtime.invoke_endpoint_with_response_stream(EndpointName="model", Body=b"stream")
     assert b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"]) == b"onetwo"
+    answer["Body"].close()
     assert answer["ContentType"] == "text/plain"
     with pytest.raises(runtime.exceptions.ModelError):
         runtime.invoke_endpoint_with_response_stream(EndpointName="model", Body=b"refuse me")
