@@ -121,7 +121,7 @@ def test_logs_come_piece_by_piece(
 
 def test_logs_of_an_unknown_job(fake_stack: RunningStack, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["logs", "a/../b c", "--data-dir", str(fake_stack.config.data_dir)]) == 1
-    assert "there is no job 'a/../b c'" in capsys.readouterr().err
+    assert "there is no job or endpoint 'a/../b c'" in capsys.readouterr().err
 
 
 def test_logs_without_a_name_list_the_jobs(fake_stack: RunningStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,11 +166,11 @@ def scenarios(json: Json = False) -> None:
 @app.command()
 def logs(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job's name; without it, the latest jobs.")] = "",
+    job: Annotated[str, typer.Argument(metavar="JOB", help="A job or an endpoint; without it, the latest jobs.")] = "",
     data_dir: DataDir = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
 ) -> None:
-    """Print a job's log."""
+    """Print the log of a job, or of an endpoint's workers."""
     from mlparity.cli.choice import Choice
     from mlparity.cli.logs import logs as run
 

@@ -45,7 +45,7 @@ def _get(url: str, job: str) -> Response:
         raise StackError("the control plane does not answer", str(error), "see `mlparity status`") from error
     if response.status == HTTPStatus.NOT_FOUND:
         raise NotFoundError(
-            f"there is no job {job!r}", "no job of this data folder has that name", "see `mlparity logs`"
+            f"there is no job or endpoint {job!r}", "nothing of this data folder has that name", "see `mlparity logs`"
         )
     if response.status != HTTPStatus.OK:
         raise StackError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import anyio.to_thread
@@ -12,12 +13,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from mlparity.engine.job_service import JobService
-from mlparity.engine.jobs import Job, LogStream, Phase
+from mlparity.engine.jobs import Job, Phase
+from mlparity.engine.logs import JobLogStore
 from mlparity.engine.run_repository import RunRepository
 from mlparity.errors import ConflictError
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX
 
 _CHUNK = 1 << 20  # bytes of a log in one answer
+_ENDPOINTS = "/aws/sagemaker/Endpoints"  # the log groups of endpoints
+_ENDPOINT_LINES = 500  # of each worker, the newest
 
 
 class Admin:
@@ -30,13 +34,13 @@ class Admin:
         self,
         service: JobService,
         runs: RunRepository,
-        log_file: Callable[[LogStream], Any],
+        logs: JobLogStore,
         more: Sequence[Route] = (),
     ) -> None:
         self._service = service
         self._jobs = service.repository
         self._runs = runs
-        self._log_file = log_file
+        self._logs_of = logs
         self._more = more
 
     def app(self) -> Starlette:
@@ -78,7 +82,7 @@ class Admin:
         name = request.path_params["name"]
         found = await anyio.to_thread.run_sync(self._jobs.find_by_name, name)
         if not found:
-            return JSONResponse({"error": f"no job is named {name}"}, 404)
+            return await anyio.to_thread.run_sync(self._endpoint_logs, name, request.query_params.get("offset", "0"))
         job = found[0]
         try:
             offset = max(0, int(request.query_params.get("offset", "0")))
@@ -104,8 +108,22 @@ class Admin:
             return JSONResponse({"error": error.why}, 409)
         return JSONResponse({"status": "interrupted"})
 
+    def _endpoint_logs(self, name: str, offset: str) -> Response:
+        """What the workers of an endpoint have written, at once, the newest stream last; 404 where there is none."""
+        group = f"{_ENDPOINTS}/{name}"
+        streams = sorted(self._logs_of.streams(group), key=lambda stream: stream.created)
+        if not streams:
+            return JSONResponse({"error": f"no job and no endpoint is named {name}"}, 404)
+        texts = [f"== {stream.stream}\n{self._stream_text(group, stream.stream)}" for stream in streams]
+        return PlainTextResponse("".join(texts)[-_CHUNK:], headers={"X-Job-Ended": "true", "X-Next-Offset": offset})
+
+    def _stream_text(self, group: str, stream: str) -> str:
+        lines = self._logs_of.backward(group, stream, self._logs_of.span(group, stream))
+        newest = [line.text for line in islice(lines, _ENDPOINT_LINES)]
+        return "".join(f"{text}\n" for text in reversed(newest))
+
     def _read(self, job: Job, offset: int) -> bytes:
-        path = self._log_file(job.spec.log)
+        path = self._logs_of.create(job.spec.log)
         if path is None or not path.is_file():
             return b""
         with path.open("rb") as stream:
