@@ -144,6 +144,7 @@ class ControlPlane:
             secrets=self._aws.credentials(),
             act_as=self._act_as,
             alarms=self._in_alarm,
+            warm=self._executor.warm,
         )
         self._sagemaker = SageMaker(
             arns=Arns(config.region, config.account_id),
@@ -163,7 +164,12 @@ class ControlPlane:
             image_metrics=self._image_metrics,
             send_message=lambda url, body: self._aws.send_message(url, body),  # noqa: PLW0108 - made below
             function=lambda arn: self._aws.function(arn),  # noqa: PLW0108 - made below
-            hosting=Hosting(self._endpoints.endpoints, self._unknown_alarms, self._aws.publish_to_topic),
+            hosting=Hosting(
+                self._endpoints.endpoints,
+                self._unknown_alarms,
+                self._aws.publish_to_topic,
+                self._endpoints.fleet.expect,
+            ),
             needs_other_approver=lambda group: self._loops.governs(group),  # noqa: PLW0108 - made below
         )
         self._loops = retraining_loop(

@@ -8,6 +8,7 @@ from mlparity.clock import Clock
 from mlparity.engine.environments import Environments
 from mlparity.engine.executors import Executors
 from mlparity.engine.logs import JobLogStore
+from mlparity.engine.process import Runtime
 from mlparity.engine.runtimes import RuntimeMap
 from mlparity.engine.scheduling import TimerService
 from mlparity.ids import IdSource
@@ -26,7 +27,7 @@ class EndpointPlane:
     """The parts, and the order in which they start and stop.
 
     ``secrets`` (access key -> secret) are what requests are signed with; ``act_as`` gives a role's variables;
-    ``alarms`` says which of some alarms are in ALARM.
+    ``alarms`` says which of some alarms are in ALARM; ``warm`` starts the worker that a runtime's processes fork from.
     """
 
     def __init__(  # noqa: PLR0913 - what the control plane hands in
@@ -45,6 +46,7 @@ class EndpointPlane:
         secrets: Mapping[str, str],
         act_as: Callable[[str], Mapping[str, str]],
         alarms: Callable[[Sequence[str]], Sequence[str]],
+        warm: Callable[[Runtime], None],
     ) -> None:
         self.router = router(config, secrets)
         self._captures = CaptureUploader(config.capture_dir, store)
@@ -60,6 +62,7 @@ class EndpointPlane:
             clock=clock,
             ids=ids,
             credentials=act_as,
+            warm=warm,
         )
         self.fleet = ProcessFleet(means, self.router.drain)
         repository = EndpointRepository(database, clock, ids)

@@ -68,15 +68,7 @@ def containers(api: SageMaker, model_name: str) -> Sequence[ModelContainer]:
     for container in found:
         api.image_metrics(container["Image"])  # raises where no runtime stands for the image
     role = model.body.get("ExecutionRoleArn", "")
-    return tuple(_container(api, container, role) for container in found)
-
-
-def _container(api: SageMaker, container: Mapping[str, Any], role: str) -> ModelContainer:
-    uri, packed = model_containers.artifact(container)
-    environment = {"AWS_REGION": api.arns.region, **container["Environment"]}
-    code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-    code_uri = code if code.startswith("s3://") else ""
-    return ModelContainer(container["Image"], uri, packed, code_uri, environment, role)
+    return tuple(model_containers.hosted(api, container, role) for container in found)
 
 
 def capture(config: Mapping[str, Any] | None) -> CapturePlan | None:

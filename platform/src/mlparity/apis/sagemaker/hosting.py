@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlparity.serving.endpoints.contract import Endpoints
+from mlparity.serving.endpoints.plans import ModelContainer
+
+
+def _nothing_is_expected(_containers: Sequence[ModelContainer]) -> None:
+    """Where nothing is deployed."""
 
 
 @dataclass(frozen=True)
@@ -17,3 +22,5 @@ class Hosting:
     unknown_alarms: Callable[[Sequence[str]], Sequence[str]]
     # Publishes a text to an SNS topic, by its ARN. Raises ``MlparityError`` where the topic does not take it.
     publish_to_topic: Callable[[str, str], None]
+    # These may be deployed soon: what can be made ready is. Returns at once.
+    expect: Callable[[Sequence[ModelContainer]], None] = _nothing_is_expected

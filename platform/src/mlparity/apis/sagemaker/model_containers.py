@@ -11,6 +11,7 @@ from mlparity.apis.sagemaker.context import Request, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.engine.workspace import parse_uri
 from mlparity.errors import InvalidRequestError, StorageError
+from mlparity.serving.endpoints.plans import ModelContainer
 
 _MAX_CONTAINERS = 15  # of an inference pipeline
 Container = Mapping[str, Any]
@@ -54,6 +55,15 @@ def artifact(container: Container) -> tuple[str, bool]:
         return source["S3Uri"], source["CompressionType"] == "Gzip"
     url = container.get("ModelDataUrl", "")
     return (_as_s3(url), True) if url else ("", False)
+
+
+def hosted(api: SageMaker, container: Container, role: str) -> ModelContainer:
+    """A resolved container as endpoints run it."""
+    uri, packed = artifact(container)
+    environment = {"AWS_REGION": api.arns.region, **container["Environment"]}
+    code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+    code_uri = code if code.startswith("s3://") else ""
+    return ModelContainer(container["Image"], uri, packed, code_uri, environment, role)
 
 
 def _refuse(container: Container) -> None:

@@ -38,6 +38,8 @@ def make(api: SageMaker, request: Request) -> Document:
             tags.set_on_create(api, api.arns.of("model", name), request)
     except ConflictError:
         raise validation(f'Cannot create already existing model "{api.arns.of("model", name)}".') from None
+    role = request.get("ExecutionRoleArn", "")
+    api.hosting.expect([model_containers.hosted(api, container, role) for container in resolved])
     return document
 
 
