@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -17,6 +13,8 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from mlparity.scenarios import Platform, Report
 from mlparity.scenarios.loops import Loops, loops_of
 from scenarios.flights.data import flights_files
+from scenarios.sagemaker_common.execution import run_to_the_end
+from scenarios.sagemaker_common.quiet import quiet
 from scenarios.sagemaker_deployment import drift, packages, retraining
 from scenarios.sagemaker_deployment.bad_version import canary_goes_back
 from scenarios.sagemaker_deployment.cleanup import clean_up, left_over
@@ -27,7 +25,6 @@ from scenarios.sagemaker_deployment.pipeline import Builder
 from scenarios.sagemaker_deployment.promotion import create_alarms, promote, serving_package
 from scenarios.sagemaker_deployment.roles import pipeline_role
 from scenarios.sagemaker_deployment.smoke import smoke_test
-from scenarios.sagemaker_training.execution import run_to_the_end
 
 _BASELINE_DRIFT = 0.1  # the monitor's own comparison threshold
 _SUMMER_FLIGHTS = 300
@@ -38,7 +35,7 @@ def run(platform: Platform) -> Report:
     """Every step is checked; the first that does not hold ends the scenario. What was made is taken away at the end."""
     stages, loops = environments(platform.folder / "environments"), loops_of(platform)
     began = time.monotonic()
-    with _quiet():
+    with quiet():
         clean_up(platform, stages, loops)  # of an earlier run that was cut off
         try:
             facts = _Story(platform, stages, loops).tell()
@@ -178,16 +175,3 @@ def _where(platform: Platform) -> list[str]:
     if platform.local:
         look.append(f"while it runs: mlparity loop show {LOOP}")
     return look
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave the terminal to the scenario; the SDK logs at INFO and warns that a pipeline session starts no job."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
-            yield
-    finally:
-        logging.disable(before)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.artifacts import Artifacts, Recomputed, recompute
-from scenarios.sagemaker_training.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training.work import Work
 
 

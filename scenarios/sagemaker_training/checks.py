@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.execution import Ended
 from scenarios.sagemaker_training.artifacts import Artifacts, RawFacts, Recomputed, download
-from scenarios.sagemaker_training.execution import Ended
 from scenarios.sagemaker_training.settings import MSE_THRESHOLD, REQUIRED_REDUCTION
 
 JOB_STEPS = ("Preprocess", "Train", "Evaluate")

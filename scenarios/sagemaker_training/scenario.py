@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from mlparity.scenarios import Platform, Report
+from scenarios.sagemaker_common.quiet import quiet
 from scenarios.sagemaker_training.accepted import Accepted, accepted_run
 from scenarios.sagemaker_training.parts import cached, schedule, selective, transform, tuning
 from scenarios.sagemaker_training.settings import case_of
@@ -61,20 +59,3 @@ def where_to_look(work: Work, accepted: Accepted) -> list[str]:
     if accepted.run:
         look.append(f"the training run in MLflow: {platform.tracking_uri}/#/runs/{accepted.run}")
     return look
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave the terminal to the scenario: errors alone are logged.
-
-    The SDK turns the root logger to INFO when it is imported, tells of each default it applies and each name it leaves
-    to the service, and warns that a pipeline session starts no job, which is what a pipeline session is for.
-    """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
-            yield
-    finally:
-        logging.disable(before)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.accepted import Accepted, accepted_run
 from scenarios.sagemaker_training.approval import DETAIL_TYPE, Approvals, approvals
-from scenarios.sagemaker_training.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training.work import Work
 
 

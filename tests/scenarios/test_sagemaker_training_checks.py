@@ -17,9 +17,9 @@ import xgboost as xgb
 
 from mlparity.errors import ScenarioError
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.execution import Ended, tell
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.artifacts import Artifacts, recompute
-from scenarios.sagemaker_training.execution import Ended, tell
 from scenarios.sagemaker_training.jobs import evaluate
 from scenarios.sagemaker_training.settings import STRICT_THRESHOLD
 

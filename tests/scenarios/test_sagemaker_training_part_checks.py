@@ -17,7 +17,7 @@ import pytest
 
 from mlparity.errors import ScenarioError
 from mlparity.scenarios import Platform
-from scenarios.sagemaker_training.execution import Ended
+from scenarios.sagemaker_common.execution import Ended
 
 FIRST, AGAIN = "arn:x/execution/first", "arn:x/execution/again"
 JOBS = ("Preprocess", "Train", "Evaluate")

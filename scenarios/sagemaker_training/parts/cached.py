@@ -6,9 +6,9 @@ import uuid
 
 from sagemaker.mlops.workflow.steps import CacheConfig
 
+from scenarios.sagemaker_common.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.accepted import Accepted
-from scenarios.sagemaker_training.execution import Ended, run_to_the_end
 from scenarios.sagemaker_training.work import Work
 
 EXPIRES = "PT1H"

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from sagemaker.mlops.workflow.pipeline import PipelineExecution
 from sagemaker.mlops.workflow.triggers import PipelineSchedule
 
+from scenarios.sagemaker_common.execution import follow
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.accepted import Accepted
-from scenarios.sagemaker_training.execution import follow
 from scenarios.sagemaker_training.work import Work
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sagemaker.mlops.workflow.selective_execution_config import SelectiveExecutionConfig
 
+from scenarios.sagemaker_common.execution import run_to_the_end
 from scenarios.sagemaker_training import checks
 from scenarios.sagemaker_training.accepted import Accepted
-from scenarios.sagemaker_training.execution import run_to_the_end
 from scenarios.sagemaker_training.parts.cached import jobs_of
 from scenarios.sagemaker_training.work import Work
 
