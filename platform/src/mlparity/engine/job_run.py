@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from mlparity.engine.continuous_upload import ContinuousUpload
 from mlparity.engine.environments import requirement_lines
 from mlparity.engine.job_processes import JobProcesses
 from mlparity.engine.jobs import FailureKind, Job, LogStream, MetricDefinition, Phase
+from mlparity.engine.pipes import PipeFeeds, check
 from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, Runtime
 from mlparity.engine.tracking import Tracking
 from mlparity.engine.workspace import Workspace, download, upload
@@ -163,7 +164,7 @@ class JobRun:
         for wanted in self._job.spec.inputs:
             for workspace in self._workspaces:
                 try:
-                    download(self._means.store, wanted, workspace)
+                    (check if wanted.stream else download)(self._means.store, wanted, workspace)
                 except (MlparityError, OSError) as error:
                     raise JobFailedError(FailureKind.INPUT, f"{error}") from error
         self._add_requirements()
@@ -191,15 +192,25 @@ class JobRun:
         tracking = self._means.tracking.begin(self._job, lambda: self._signals.stop or self._signals.closing)
         self._job = self._record(self._job.id, Phase.RUNNING, results=tracking.results())
         continuous = [output for output in spec.outputs if output.continuous]
-        with ContinuousUpload(self._means.store, continuous, self._workspaces):
+        with ContinuousUpload(self._means.store, continuous, self._workspaces), self._pipes() as pipes:
             processes = self._start(tracking.environment())
-            outcome = self._wait(processes)
+            outcome = self._wait(processes, pipes)
         if self._signals.closing:
             raise ClosingError("the control plane closes")
         if outcome.lost and not self._signals.stop and not self._timed_out:
             self._store_checkpoints()
             raise JobFailedError(FailureKind.INTERNAL, "the worker that ran the job was killed")
         return outcome
+
+    @contextlib.contextmanager
+    def _pipes(self) -> Iterator[PipeFeeds]:
+        feeds = PipeFeeds(self._means.store, self._job.spec.inputs, self._workspaces, self._signals.wake)
+        with contextlib.ExitStack() as opened:
+            try:
+                pipes = opened.enter_context(feeds)
+            except (MlparityError, OSError) as error:
+                raise JobFailedError(FailureKind.INPUT, f"{error}") from error
+            yield pipes
 
     def _start(self, tracking: Mapping[str, str]) -> JobProcesses:
         try:
@@ -210,10 +221,12 @@ class JobRun:
         except EngineError as error:
             raise JobFailedError(FailureKind.INTERNAL, str(error)) from error
 
-    def _wait(self, processes: JobProcesses) -> ProcessExit:
+    def _wait(self, processes: JobProcesses, pipes: PipeFeeds) -> ProcessExit:
         spec, signals = self._job.spec, self._signals
         in_time = signals.wake.wait(spec.max_runtime_seconds)
         interrupted = signals.interrupt and not signals.stop and not processes.ended
+        asked = signals.stop or signals.closing or interrupted
+        broken = "" if asked or processes.ended else pipes.failure
         if not processes.ended:  # asked to end, or out of time
             self._timed_out = not in_time
             processes.terminate()
@@ -225,6 +238,9 @@ class JobRun:
         if interrupted and not signals.closing:
             self._store_checkpoints()
             raise JobInterruptedError("the machine was taken away")
+        if broken:
+            self._store_checkpoints()
+            raise JobFailedError(FailureKind.INPUT, broken)
         return outcome
 
     def _store_checkpoints(self) -> None:

@@ -57,6 +57,10 @@ class JobInput:
     sharded: bool = False  # of several instances, each takes a share of the objects
     unpack: bool = False  # gzip-compressed objects arrive uncompressed
     required: bool = True
+    # a named pipe an epoch instead of files, PATH_0, PATH_1, …, that are fed while the job runs (``engine.pipes``)
+    stream: bool = False
+    record_io: bool = False  # streamed objects arrive as one RecordIO record each
+    shuffle_seed: int | None = None  # each epoch streams the objects in another order
 
 
 @dataclass(frozen=True)

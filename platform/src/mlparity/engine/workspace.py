@@ -42,6 +42,10 @@ class Workspace:
         """How many instances the job has."""
         return len(self._spec.instances)
 
+    def has(self, wanted: JobInput, index: int) -> bool:
+        """Whether the object at ``index`` of an input is in this instance's share."""
+        return not wanted.sharded or index % self.instances == self.index
+
     def prepare(self) -> None:
         """Make the folders and write the contract's files."""
         for path in self.mounts.values():
@@ -92,9 +96,9 @@ def download(store: ObjectStore, wanted: JobInput, workspace: Workspace) -> int:
     if wanted.kind == "archive":
         return _download_archive(store, wanted.uri, target)
     found = 0
-    for index, (info, name) in enumerate(_objects(store, wanted)):
+    for index, (info, name) in enumerate(objects(store, wanted)):
         found += 1
-        if wanted.sharded and index % workspace.instances != workspace.index:
+        if not workspace.has(wanted, index):
             continue
         relative = name.removesuffix(".gz") if wanted.unpack else name
         path = target / relative
@@ -110,8 +114,13 @@ def download(store: ObjectStore, wanted: JobInput, workspace: Workspace) -> int:
                 f"object {info.key} cannot be placed", "another object's name is a folder of the same path"
             ) from error
     if found == 0 and wanted.required:
-        raise NotFoundError(f'No S3 objects found under S3 URL "{wanted.uri}" given in input data source')
+        raise nothing_found(wanted)
     return found
+
+
+def nothing_found(wanted: JobInput) -> NotFoundError:
+    """SageMaker's words for an input without objects."""
+    return NotFoundError(f'No S3 objects found under S3 URL "{wanted.uri}" given in input data source')
 
 
 def _download_unpacked(store: ObjectStore, info: ObjectInfo, path: Path) -> None:
@@ -134,7 +143,8 @@ def _download_archive(store: ObjectStore, uri: str, target: Path) -> int:
     return 1
 
 
-def _objects(store: ObjectStore, wanted: JobInput) -> Iterator[tuple[ObjectInfo, str]]:
+def objects(store: ObjectStore, wanted: JobInput) -> Iterator[tuple[ObjectInfo, str]]:
+    """An input's objects in order, each with its name relative to the input. Raises ``EngineError``."""
     bucket, key = parse_uri(wanted.uri)
     if wanted.kind == "manifest":
         yield from _manifest_objects(store, bucket, key)

@@ -39,7 +39,6 @@ def refuse_unsupported(request: Request) -> None:
     resources = request.get("ResourceConfig", {})
     refused = {
         "AlgorithmSpecification.AlgorithmName": "AlgorithmName" in algorithm,
-        "AlgorithmSpecification.TrainingInputMode Pipe": algorithm.get("TrainingInputMode") == "Pipe",
         "ResourceConfig.InstancePreferences": "InstancePreferences" in resources,
         "ResourceConfig.InstanceGroups": bool(resources.get("InstanceGroups")),
         "ServerlessJobConfig": "ServerlessJobConfig" in request,
@@ -55,7 +54,7 @@ def refuse_unsupported(request: Request) -> None:
     if resources.get("InstanceCount", 1) > MAX_INSTANCES:
         raise not_served(f"ResourceConfig.InstanceCount above {MAX_INSTANCES}")
     for channel in request.get("InputDataConfig", ()):
-        _refuse_channel(channel)
+        _refuse_channel(channel, _input_mode(request, channel))
     _check_spot(request)
 
 
@@ -73,17 +72,20 @@ def _check_spot(request: Request) -> None:
         raise validation("MaxWaitTimeInSeconds must be greater than or equal to MaxRuntimeInSeconds")
 
 
-def _refuse_channel(channel: Mapping[str, Any]) -> None:
+def _input_mode(request: Request, channel: Mapping[str, Any]) -> str:
+    """File, FastFile or Pipe: the channel's own, else the job's."""
+    return str(channel.get("InputMode") or request["AlgorithmSpecification"].get("TrainingInputMode", "File"))
+
+
+def _refuse_channel(channel: Mapping[str, Any], mode: str) -> None:
     source = channel.get("DataSource", {})
     name = channel["ChannelName"]
     if "S3DataSource" not in source:
         raise not_served(f"channel {name}: a DataSource other than S3DataSource")
-    if channel.get("InputMode") == "Pipe":
-        raise not_served(f"channel {name}: InputMode Pipe")
-    if channel.get("RecordWrapperType", "None") != "None":
-        raise not_served(f"channel {name}: RecordWrapperType RecordIO")
-    if channel.get("ShuffleConfig"):
-        raise not_served(f"channel {name}: ShuffleConfig")
+    if mode != "Pipe" and channel.get("RecordWrapperType", "None") != "None":
+        raise not_served(f"channel {name}: RecordWrapperType RecordIO in {mode} mode")
+    if mode != "Pipe" and channel.get("ShuffleConfig"):
+        raise not_served(f"channel {name}: ShuffleConfig in {mode} mode")
     if source["S3DataSource"]["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
         raise not_served(f"channel {name}: S3DataType {source['S3DataSource']['S3DataType']}")
 
@@ -93,7 +95,7 @@ def training_spec(request: Request, arns: Arns, stream_suffix: str, image_metric
     name = request["TrainingJobName"]
     algorithm = request["AlgorithmSpecification"]
     entry = algorithm.get("ContainerEntrypoint")
-    inputs = [_channel_input(channel) for channel in request.get("InputDataConfig", ())]
+    inputs = [_channel_input(channel, _input_mode(request, channel)) for channel in request.get("InputDataConfig", ())]
     code = [] if entry else _submitted_code(request)
     inputs += code
     checkpoint = request.get("CheckpointConfig")
@@ -181,7 +183,8 @@ def shown_output(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"KmsKeyId": "", **config}
 
 
-def _channel_input(channel: Mapping[str, Any]) -> JobInput:
+def _channel_input(channel: Mapping[str, Any], mode: str) -> JobInput:
+    """FastFile's files are there before the start, as File's are: what a program sees is the same."""
     source = channel["DataSource"]["S3DataSource"]
     return JobInput(
         name=channel["ChannelName"],
@@ -190,6 +193,9 @@ def _channel_input(channel: Mapping[str, Any]) -> JobInput:
         kind="manifest" if source["S3DataType"] == "ManifestFile" else "prefix",
         sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
         unpack=channel.get("CompressionType") == "Gzip",
+        stream=mode == "Pipe",
+        record_io=channel.get("RecordWrapperType") == "RecordIO",
+        shuffle_seed=channel.get("ShuffleConfig", {}).get("Seed"),
     )
 
 
@@ -231,7 +237,8 @@ def _config_files(request: Request) -> dict[str, str]:
     channels = {
         channel["ChannelName"]: {
             "ContentType": channel.get("ContentType"),
-            "TrainingInputMode": channel.get("InputMode", "File"),
+            # the vendor writes FastFile as File
+            "TrainingInputMode": "Pipe" if _input_mode(request, channel) == "Pipe" else "File",
             "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
                 "S3DataDistributionType", "FullyReplicated"
             ),
