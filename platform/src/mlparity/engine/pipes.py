@@ -10,6 +10,7 @@ closed it early. There are as many epochs as the job opens.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import itertools
 import logging
@@ -33,6 +34,7 @@ from mlparity.storage.base import ObjectInfo, ObjectStore
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 64 * 1024  # bytes: what a pipe holds
+_LOOK_SECONDS = 0.02  # how often a pipe is looked at until the job opens it
 _RECORD_MAGIC = 0xCED7230A
 _RECORD_LIMIT = 2**29 - 1  # bytes: the length has 29 bits, the other three are for records in parts
 
@@ -105,7 +107,6 @@ class _Feed:
         self._wanted = wanted
         self._workspace = workspace
         self._wake = wake
-        self._lock = threading.Lock()
         self._stopping = threading.Event()
         folder = workspace.outside(str(PurePosixPath(wanted.path).parent))
         with contextlib.ExitStack() as opened:
@@ -118,11 +119,7 @@ class _Feed:
 
     def stop(self) -> None:
         """End the thread wherever it waits. ``join`` must follow."""
-        with self._lock:
-            self._stopping.set()
-            os.chmod(self._fifo.path, 0o644)  # noqa: PTH101 - the job may have changed it
-            # A reader of our own lets the thread's ``open`` return; it is closed after the thread has ended.
-            _owned(self._descriptors, os.open(self._fifo.path, os.O_RDONLY | os.O_NONBLOCK))
+        self._stopping.set()
         os.eventfd_write(self._stopped, 1)
 
     def join(self) -> None:
@@ -142,9 +139,8 @@ class _Feed:
         fifo = self._fifo
         with contextlib.ExitStack() as opened:
             try:
-                pipe = _owned(opened, os.open(fifo.path, os.O_WRONLY))  # waits for the job, or for ``stop``
-                os.set_blocking(pipe, False)
-                self._advance(epoch + 1)
+                pipe = _owned(opened, self._opened(fifo))
+                self._fifo = self._make(epoch + 1)  # before this one ends: its reader need not look for it twice
                 self._write_objects(pipe, epoch)
             except BrokenPipeError:
                 pass  # the job has had enough of this epoch
@@ -156,12 +152,15 @@ class _Feed:
                 if fifo is not self._fifo:
                     self._remove(fifo)  # before its end is seen
 
-    def _advance(self, epoch: int) -> None:
-        """Make the next pipe before the first has ended: its reader need not look for it twice."""
-        with self._lock:
-            if self._stopping.is_set():
-                raise _StoppedError
-            self._fifo = self._make(epoch)
+    def _opened(self, fifo: _Fifo) -> int:
+        """The pipe's writing end, once the job reads. An ``open`` that blocks could not be ended in every case."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                return os.open(fifo.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # nobody reads it
+                    raise
+        raise _StoppedError
 
     def _share(self, epoch: int) -> Iterator[ObjectInfo]:
         """This instance's objects in the epoch's order."""
