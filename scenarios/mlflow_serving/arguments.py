@@ -49,4 +49,6 @@ def wish(arguments: Sequence[str]) -> Wish:
     found = Wish(**vars(parser.parse_args(list(arguments))))
     if found.delete and not found.reap:
         raise ConfigurationError("mlflow_serving: --delete belongs to --reap")
+    if found.idle_minutes < 1 or found.ttl_hours <= 0:
+        raise ConfigurationError("mlflow_serving: --idle-minutes is at least 1, --ttl-hours more than 0")
     return found

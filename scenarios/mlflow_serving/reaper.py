@@ -79,6 +79,7 @@ def _last_invocation(platform: Platform, endpoint: str, now: datetime, idle_minu
     """At least the last day is looked at, so that the reason can say since when."""
     config = platform.client("sagemaker").describe_endpoint(EndpointName=endpoint)
     times: list[datetime] = []
+    period = 60 if idle_minutes <= 1440 else 3600  # CloudWatch gives at most 1,440 points
     for variant in config.get("ProductionVariants", []):
         points = platform.client("cloudwatch").get_metric_statistics(
             Namespace="AWS/SageMaker",
@@ -89,11 +90,11 @@ def _last_invocation(platform: Platform, endpoint: str, now: datetime, idle_minu
             ],
             StartTime=now - max(_DAY, timedelta(minutes=idle_minutes)),
             EndTime=now,
-            Period=60 if idle_minutes <= 1440 else 3600,
+            Period=period,
             Statistics=["Sum"],
         )["Datapoints"]
         times += [point["Timestamp"] for point in points if point["Sum"] > 0]
-    return max(times) + timedelta(minutes=1) if times else None
+    return min(now, max(times) + timedelta(seconds=period)) if times else None
 
 
 def reap(platform: Platform, endpoint: str) -> list[str]:

@@ -129,6 +129,12 @@ def test_the_task_definition_is_one_and_a_wrong_one_is_refused() -> None:
 
 def test_one_step_at_a_time() -> None:
     assert wish(["--promote", "3"]).promote == "3"
-    for wrong in (["--promote", "3", "--back"], ["--delete"], ["--nonsense"]):
+    for wrong in (
+        ["--promote", "3", "--back"],
+        ["--delete"],
+        ["--idle-minutes", "0"],
+        ["--ttl-hours", "0"],
+        ["--nonsense"],
+    ):
         with pytest.raises(ConfigurationError, match="mlflow_serving"):
             wish(wrong)
