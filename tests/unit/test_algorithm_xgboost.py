@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +171,44 @@ def test_labels_out_of_range_are_the_callers_mistake(tmp_path: Path) -> None:
     root = _job(tmp_path, {"num_round": "5", "objective": "binary:logistic"})
     assert run(root) == 1
     assert "UserError: label must be in [0,1] for logistic regression" in (root / "output" / "failure").read_text()
+
+
+def _piped(root: Path) -> Path:
+    """The same job with its channels in Pipe mode; its files lie aside."""
+    config = root / "input" / "config" / "inputdataconfig.json"
+    channels = json.loads(config.read_text())
+    config.write_text(json.dumps({name: {**each, "TrainingInputMode": "Pipe"} for name, each in channels.items()}))
+    return (root / "input" / "data").rename(root / "aside")
+
+
+def test_csv_through_pipes_gives_the_same_model(tmp_path: Path) -> None:
+    given = {"num_round": "5", "objective": "reg:squarederror"}
+    from_files, from_pipes = _job(tmp_path / "files", given), _job(tmp_path / "pipes", given)
+    assert run(from_files) == 0
+    aside = _piped(from_pipes)
+    data = from_pipes / "input" / "data"
+    data.mkdir()
+
+    def feed(name: str) -> None:
+        (data / f"{name}_0").write_bytes((aside / name / "part-0.csv").read_bytes())  # waits for the reader
+
+    for name in ("train", "validation"):
+        os.mkfifo(data / f"{name}_0")
+    feeders = [threading.Thread(target=feed, args=(name,), daemon=True) for name in ("train", "validation")]
+    for feeder in feeders:
+        feeder.start()
+    assert run(from_pipes) == 0
+    for feeder in feeders:
+        feeder.join()
+    models = [(root / "model" / "xgboost-model").read_bytes() for root in (from_files, from_pipes)]
+    assert models[0] == models[1]
+
+
+def test_other_formats_are_refused_in_pipe_mode(tmp_path: Path) -> None:
+    root = _job(tmp_path, {"num_round": "5"}, "text/libsvm")
+    _piped(root)
+    assert run(root) == 1
+    assert "UserError: Pipe mode not supported for LibSVM." in (root / "output" / "failure").read_text()
 
 
 def test_extra_channel_is_refused(tmp_path: Path) -> None:

@@ -262,7 +262,7 @@ OPERATIONS = (
         "CreateTrainingJob",
         create,
         "up to 8 instances, as processes; File, FastFile (its files are there before the start) and Pipe input, "
-        "no augmented manifests; built-in XGBoost in File mode only; no debugger or marketplace algorithms",
+        "no augmented manifests; built-in XGBoost reads pipes of CSV only; no debugger or marketplace algorithms",
     ),
     Operation("DescribeTrainingJob", describe),
     Operation("ListTrainingJobs", list_, "not by WarmPoolStatusEquals"),

@@ -103,13 +103,19 @@ def _read_job(root: Path) -> _Job:
     xgboost_data.check_channels(channels)
     kind = xgboost_data.content_type(channels["train"].get("ContentType"))
     data = root / "input" / "data"
-    train = xgboost_data.load(data / "train", kind, weights=parameters.get("csv_weights") == 1)
+    weights = parameters.get("csv_weights") == 1
+    train = xgboost_data.load(data / "train", kind, weights=weights, pipe=_is_pipe(channels["train"]))
     if train is None:
         raise UserError(f"No data in training channel path {data / 'train'}")
-    validation = xgboost_data.load(data / "validation", kind) if "validation" in channels else None
+    held_out = channels.get("validation")
+    validation = xgboost_data.load(data / "validation", kind, pipe=_is_pipe(held_out)) if held_out is not None else None
     if "validation" in channels and validation is None:
         raise UserError(f"No data in validation channel path {data / 'validation'}")
     return _Job(parameters, train, validation, _checkpoint_folder(root, config))
+
+
+def _is_pipe(channel: Mapping[str, Any]) -> bool:
+    return bool(channel.get("TrainingInputMode") == "Pipe")
 
 
 def _checkpoint_folder(root: Path, config: Path) -> Path | None:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost.html, "Input/Output Inte
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from email.message import Message
@@ -32,17 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 def check_channels(channels: Mapping[str, Mapping[str, str]]) -> None:
-    """Which channels a job may have, and in which modes. Raises ``UserError``."""
+    """Which channels a job may have. Raises ``UserError``."""
     if "train" not in channels:
         raise UserError("Missing required channel: train")
-    for name, channel in channels.items():
+    for name in channels:
         if name not in _CHANNELS:
             raise UserError(f"Extraneous channel found: {name}")
-        if channel.get("TrainingInputMode", "File") == "Pipe":
-            raise UserError(
-                f"Channel configuration for '{name}' channel is not supported: {dict(channel)} "
-                "(mlparity runs this algorithm in File mode only)"
-            )
 
 
 def content_type(value: str | None) -> str:
@@ -63,9 +59,12 @@ def content_type(value: str | None) -> str:
     return kind
 
 
-def load(channel: Path, kind: str, *, weights: bool = False) -> Any | None:
-    """A DMatrix of all files under ``channel``; None where they hold nothing. Raises ``UserError``."""
-    files = _files(channel)
+def load(channel: Path, kind: str, *, weights: bool = False, pipe: bool = False) -> Any | None:
+    """A DMatrix of all files under ``channel``; None where they hold nothing. Raises ``UserError``.
+
+    In Pipe mode (``pipe``) it is made of the channel's first epoch; that is for CSV.
+    """
+    files: Sequence[Any] = _piped(channel, kind) if pipe else _files(channel)
     if not files:
         return None
     readers = {"csv": _read_csv, "libsvm": _read_libsvm, "parquet": _read_parquet}
@@ -78,6 +77,15 @@ def load(channel: Path, kind: str, *, weights: bool = False) -> Any | None:
     if matrix.get_label().size == 0:
         raise UserError("Got input data without labels. Please check the input data set.")
     return matrix
+
+
+def _piped(channel: Path, kind: str) -> list[io.BytesIO]:
+    if kind == "libsvm":
+        raise UserError("Pipe mode not supported for LibSVM.")
+    if kind != "csv":
+        raise UserError(f"mlparity does not read {kind} data in Pipe mode: use text/csv, or File mode")
+    data = channel.with_name(f"{channel.name}_0").read_bytes()
+    return [io.BytesIO(data)] if data else []
 
 
 def _files(channel: Path) -> list[Path]:
@@ -97,9 +105,7 @@ def _files(channel: Path) -> list[Path]:
     return [path for path in kept if path.stat().st_size > 0]
 
 
-def _delimiter(path: Path) -> str:
-    with path.open("r", errors="ignore") as file:
-        line = file.readline()
+def _delimiter(line: str) -> str:
     try:
         delimiter = csv.Sniffer().sniff(line).delimiter
     except csv.Error as error:
@@ -108,13 +114,23 @@ def _delimiter(path: Path) -> str:
     return delimiter
 
 
-def _read_csv(files: Sequence[Path], weights: bool) -> Any:
+def _first_line(file: Path | io.BytesIO) -> str:
+    if isinstance(file, io.BytesIO):
+        line = file.readline()
+        file.seek(0)
+    else:
+        with file.open("rb") as stream:
+            line = stream.readline()
+    return line.decode("utf-8", "ignore").replace("\r\n", "\n")
+
+
+def _read_csv(files: Sequence[Path | io.BytesIO], weights: bool) -> Any:
     import numpy as np
     import pandas as pd
     import xgboost
 
-    delimiter = _delimiter(files[0])
-    frames = [pd.read_csv(path, header=None, sep=delimiter, dtype=np.float32) for path in files]
+    delimiter = _delimiter(_first_line(files[0]))
+    frames = [pd.read_csv(file, header=None, sep=delimiter, dtype=np.float32) for file in files]
     if len({frame.shape[1] for frame in frames}) > 1:
         raise UserError("Failed to load csv data with exception:\nfiles differ in their number of columns")
     data = np.concatenate([frame.to_numpy() for frame in frames])
