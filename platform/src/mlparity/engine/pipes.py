@@ -34,7 +34,7 @@ from mlparity.storage.base import ObjectInfo, ObjectStore
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 64 * 1024  # bytes: what a pipe holds
-_LOOK_SECONDS = 0.02  # how often a pipe is looked at until the job opens it
+_FIRST_LOOK, _LAST_LOOK = 0.005, 0.1  # seconds between looks whether the job has opened a pipe, more and more
 _RECORD_MAGIC = 0xCED7230A
 _RECORD_LIMIT = 2**29 - 1  # bytes: the length has 29 bits, the other three are for records in parts
 
@@ -154,12 +154,14 @@ class _Feed:
 
     def _opened(self, fifo: _Fifo) -> int:
         """The pipe's writing end, once the job reads. An ``open`` that blocks could not be ended in every case."""
-        while not self._stopping.wait(_LOOK_SECONDS):
+        pause = _FIRST_LOOK
+        while not self._stopping.wait(pause):
             try:
                 return os.open(fifo.path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
                 if error.errno != errno.ENXIO:  # nobody reads it
                     raise
+            pause = min(2 * pause, _LAST_LOOK)
         raise _StoppedError
 
     def _share(self, epoch: int) -> Iterator[ObjectInfo]:
