@@ -92,6 +92,19 @@ def create_alarms(platform: Platform, environment: Environment) -> None:
         )
 
 
+def alarms_are_quiet(platform: Platform, environment: Environment) -> None:
+    """Wait until no alarm of the environment is in ALARM: a rollout that begins before is rolled back for the last."""
+    names = [environment.alarm_name(alarm) for alarm in environment.alarms]
+    began, limit = time.monotonic(), 120.0 if platform.local else 900.0
+    while True:
+        found = platform.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+        loud = [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
+        if not loud:
+            return
+        platform.check(time.monotonic() - began < limit, f"{', '.join(loud)} stayed in ALARM")
+        time.sleep(1 if platform.local else 15)
+
+
 def serving_package(platform: Platform, endpoint: str) -> str:
     """The package that the endpoint's configuration was made from."""
     sagemaker = platform.client("sagemaker")

@@ -19,7 +19,7 @@ from scenarios.sagemaker_deployment.names import (
 )
 from scenarios.sagemaker_deployment.packages import approve, own_approval_is_refused
 
-_FINAL = {"suppressed", "rejected", "declined", "promoted", "rolled back", "failed"}
+_FINAL = {"suppressed", "rejected", "declined", "promoted", "rolled back", "stopped", "failed"}
 
 
 def definition(prod: Environment) -> dict[str, Any]:

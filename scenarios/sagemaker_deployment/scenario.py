@@ -22,7 +22,7 @@ from scenarios.sagemaker_deployment.environments import Environment, environment
 from scenarios.sagemaker_deployment.flights import Flights
 from scenarios.sagemaker_deployment.names import LOOP, PREFIX
 from scenarios.sagemaker_deployment.pipeline import Builder
-from scenarios.sagemaker_deployment.promotion import create_alarms, promote, serving_package
+from scenarios.sagemaker_deployment.promotion import alarms_are_quiet, create_alarms, promote, serving_package
 from scenarios.sagemaker_deployment.roles import pipeline_role
 from scenarios.sagemaker_deployment.smoke import smoke_test
 
@@ -71,6 +71,7 @@ class _Story:
         self._loops.create(retraining.definition(self._prod))  # from here on nobody approves what his role has made
         say("4. A version that is bad, and prod's canary")
         back = self._bad_version(package)
+        alarms_are_quiet(self._platform, self._prod)
         say("5. July arrives: the monitor")
         found = self._july(execution)
         say("6. The loop: retrain, gate, approve, roll out")
@@ -173,5 +174,5 @@ def _mixed(flights: Flights, gaps: Flights) -> Any:
 def _where(platform: Platform) -> list[str]:
     look = [f"objects: s3://{platform.bucket}/{PREFIX}/ (captured requests, baseline, reports, models)"]
     if platform.local:
-        look.append(f"while it runs: mlparity loop show {LOOP}")
+        look.append(f"while it runs, from step 4 on: mlparity loop show {LOOP}")
     return look

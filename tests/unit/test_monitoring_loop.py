@@ -288,7 +288,7 @@ def test_by_hand_the_same_rules_hold_and_a_loop_under_way_is_not_deleted(stand: 
     assert stand.service.trigger("flights", "again").state is CycleState.SUPPRESSED
     with pytest.raises(ConflictError, match="a cycle is under way"):
         stand.service.repository.delete("flights")
-    assert stand.service.stop("flights", "enough").history[-1].reason == "stopped by hand: enough"
+    assert stand.service.stop("flights", "enough").history[-1].reason == "by hand: enough"
     with pytest.raises(ConflictError, match="no cycle is under way"):
         stand.service.stop("flights", "again")
     assert stand.service.governs("flights")

@@ -24,6 +24,7 @@ class CycleState(StrEnum):
     DECLINED = "declined"  # by a person, or nobody approved in time
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"
+    STOPPED = "stopped"  # by hand
     FAILED = "failed"
 
     @property

@@ -113,14 +113,20 @@ class LoopDefinition(_Frozen):
 
     @classmethod
     def read(cls, document: Any) -> LoopDefinition:
-        """From what a YAML or JSON file holds. Raises ``InvalidRequestError`` naming the first wrong member."""
+        """From what a YAML or JSON file holds. Raises ``InvalidRequestError`` naming the wrong members."""
+        if not isinstance(document, dict):
+            raise InvalidRequestError(
+                "the loop cannot be like that", "the file holds no mapping of names to values", "see the example in "
+                "scenarios/sagemaker_deployment/README.md",
+            )  # fmt: skip
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the definition"
+            wrong = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
             raise InvalidRequestError(
-                "the loop cannot be like that", f"{where}: {first['msg']}", "see the example in the README"
+                "the loop cannot be like that",
+                "; ".join(wrong),
+                "see the example in scenarios/sagemaker_deployment/README.md",
             ) from None
 
 

@@ -78,7 +78,7 @@ class LoopService:
         cycle = self.repository.active(name)
         if cycle is None:
             raise ConflictError(f"loop {name} has nothing to stop", "no cycle is under way")
-        return self.repository.move(cycle, CycleState.FAILED, f"stopped by hand: {reason}", {}, None)
+        return self.repository.move(cycle, CycleState.STOPPED, f"by hand: {reason}", {}, None)
 
     def show(self, name: str) -> tuple[Loop, list[Cycle]]:
         """A loop with its newest cycles, newest first. Raises ``NotFoundError``."""

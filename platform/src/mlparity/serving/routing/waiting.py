@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlparity.serving.routing.dispatching import Dispatcher
     from mlparity.serving.routing.table import RoutedDeployment
 
-_ATTEMPTS = 4  # workers that may die of a request before it is given up
+_ATTEMPTS = 2  # workers that may die with a request: one may have died of something else, two died of it
 _load = attrgetter("load")
 
 
