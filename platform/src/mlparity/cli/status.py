@@ -8,7 +8,7 @@ from mlparity.cli import output
 from mlparity.cli.choice import Choice
 from mlparity.errors import DataFolderError
 from mlparity.stack.folder import DataFolder
-from mlparity.stack.health import PartStatus, gateway_answers, gateway_url, part_statuses, running_jobs
+from mlparity.stack.health import PartStatus, endpoints, gateway_answers, gateway_url, part_statuses, running_jobs
 from mlparity.stack.running import running_stack_record
 
 
@@ -25,6 +25,7 @@ def status(choice: Choice, *, as_json: bool) -> int:
         return 1
     parts = part_statuses(record)
     jobs = running_jobs(record)
+    serving = endpoints(record)
     gateway = gateway_url(record)
     gateway_healthy = bool(gateway) and gateway_answers(record)
     damage = _damage(folder)
@@ -38,6 +39,7 @@ def status(choice: Choice, *, as_json: bool) -> int:
                 "data_dir": str(folder.path),
                 "damage": damage,
                 "running_jobs": jobs,
+                "endpoints": serving,
                 "gateway": {"url": gateway, "healthy": gateway_healthy} if gateway else None,
                 "parts": [asdict(part) for part in parts],
             }
@@ -51,6 +53,9 @@ def status(choice: Choice, *, as_json: bool) -> int:
     total = sum(part.memory_bytes for part in parts)
     shown = "unknown (the control plane does not answer)" if jobs is None else str(jobs)
     output.line(f"running jobs: {shown}; memory of all parts: {_megabytes(total)}")
+    for one in serving:
+        phase = one["phase"].replace("_", " ")
+        output.line(f"endpoint {one['name']}: {phase}, {one['workers']} of {one['wanted']} workers answer")
     if damage:
         output.line(f"the data folder needs care, or the next `mlparity up` will refuse it: {damage}")
     return 0 if healthy else 1

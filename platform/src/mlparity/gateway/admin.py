@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -35,12 +35,14 @@ class Admin:
         service: JobService,
         runs: RunRepository,
         logs: JobLogStore,
+        endpoints: Callable[[], Sequence[Mapping[str, Any]]],
         more: Sequence[Route] = (),
     ) -> None:
         self._service = service
         self._jobs = service.repository
         self._runs = runs
         self._logs_of = logs
+        self._endpoints = endpoints
         self._more = more
 
     def app(self) -> Starlette:
@@ -69,6 +71,7 @@ class Admin:
                     "by_phase": jobs,
                 },
                 "runs": runs,
+                "endpoints": list(await anyio.to_thread.run_sync(self._endpoints)),
             }
         )
 

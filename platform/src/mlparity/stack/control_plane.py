@@ -256,7 +256,9 @@ class ControlPlane:
         credentials = self._aws.credentials()
         authenticator = Authenticator(credentials, self._aws.identity, clock)
         return AwsEndpoint(
-            admin=Admin(self._jobs, self._runs.repository, self._logs, self._admin_routes()).app(),
+            admin=Admin(
+                self._jobs, self._runs.repository, self._logs, self._endpoints.shown, self._admin_routes()
+            ).app(),
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, authenticator),
             invocations=RouterApp(self._endpoints.router),

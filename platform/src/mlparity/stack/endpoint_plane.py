@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from mlparity.apis.sagemaker.context import API
 from mlparity.clock import Clock
 from mlparity.engine.environments import Environments
 from mlparity.engine.executors import Executors
@@ -12,6 +14,7 @@ from mlparity.engine.process import Runtime
 from mlparity.engine.runtimes import RuntimeMap
 from mlparity.engine.scheduling import TimerService
 from mlparity.ids import IdSource
+from mlparity.serving.endpoints.endpoints import EndpointFilter
 from mlparity.serving.endpoints.repository import EndpointRepository
 from mlparity.serving.endpoints.service import EndpointService
 from mlparity.serving.fleet.process_fleet import FleetMeans, ProcessFleet
@@ -20,6 +23,7 @@ from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.job_environment import job_environment
 from mlparity.stack.router import router
 from mlparity.state import Database
+from mlparity.state.paging import PageRequest
 from mlparity.storage.base import ObjectStore
 
 
@@ -75,6 +79,19 @@ class EndpointPlane:
         self.router.start()
         self.fleet.recover()
         self.endpoints.recover()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Every endpoint with its workers, for ``mlparity status``: the first hundred by name."""
+        page = self.endpoints.list(EndpointFilter(API), PageRequest("name", descending=False, limit=100))
+        return [
+            {
+                "name": one.name,
+                "phase": one.phase.value,
+                "workers": sum(variant.current_instances for variant in one.variants),
+                "wanted": sum(variant.desired_instances for variant in one.variants),
+            }
+            for one in page.items
+        ]
 
     def close(self) -> None:
         """Let the requests that are under way end, then the workers. The database keeps what is to serve."""

@@ -99,12 +99,24 @@ def gateway_answers(record: StackRecord) -> bool:
 
 def running_jobs(record: StackRecord) -> int | None:
     """How many jobs run, as the control plane says; None where it does not answer."""
-    urls = [child.url for child in record.children if child.name == "control-plane"]
     try:
-        answer: dict[str, Any] = json.loads(get(f"{urls[0]}/_mlparity/status").body) if urls else {}
-        return int(answer["jobs"]["running"])
+        return int(_told(record)["jobs"]["running"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def endpoints(record: StackRecord) -> list[dict[str, Any]]:
+    """Every endpoint: name, phase, workers, wanted. Empty where the control plane does not answer."""
+    try:
+        return list(_told(record)["endpoints"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _told(record: StackRecord) -> dict[str, Any]:
+    urls = [child.url for child in record.children if child.name == "control-plane"]
+    answer: dict[str, Any] = json.loads(get(f"{urls[0]}/_mlparity/status").body) if urls else {}
+    return answer
 
 
 def _status(name: str, state: str, pid: int, started: float, restarts: int, url: str, health_url: str) -> PartStatus:
