@@ -17,7 +17,8 @@ _SECOND = 19  # characters of an ISO time
 
 def create(choice: Choice, path: Path) -> None:
     """Make a loop of a YAML (or JSON) file, or change it."""
-    made = _loops(choice).create(_read(path))
+    document = _read(path)  # first: a file that is wrong needs no stack to say so
+    made = _loops(choice).create(document)
     definition = made["definition"]
     output.line(
         f"loop {made['name']} watches {definition['endpoint']}; it retrains with pipeline "
