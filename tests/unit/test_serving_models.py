@@ -373,3 +373,36 @@ def test_exceptions_of_the_code_are_answered(tmp_path: Path, raised: str, status
     answer = served(code(tmp_path, text)).ask("[1]", "application/json")
     assert answer.status_code == status
     assert answer.text.startswith("boom\nTraceback")
+
+
+@pytest.mark.parametrize("text", ["", "# every function is the default\n"])
+def test_a_csv_that_is_no_numbers_is_the_clients_fault(tmp_path: Path, text: str) -> None:
+    joblib.dump(LinearRegression().fit(ROWS, TARGET), tmp_path / "model.joblib")
+    server = served(code(tmp_path, text) if text else tmp_path)
+    for body in ("not a number,2", "1,2,3", "\n", b"\xff,1"):
+        answer = server.ask(body, "text/csv", "text/csv")
+        assert answer.status_code == 400, (body, answer.text)
+        assert "Traceback" not in answer.text
+    assert "could not convert string to float: 'not a number'" in server.ask("not a number,2", "text/csv").text
+
+
+def test_a_model_of_the_users_own_that_fails_is_no_bad_request(tmp_path: Path) -> None:
+    text = "class Odd:\n    def predict(self, data): raise ValueError('odd')\ndef model_fn(d): return Odd()\n"
+    assert served(code(tmp_path, text)).ask("1,2", "text/csv").status_code == 500
+
+
+def test_an_error_of_the_code_shows_the_codes_own_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "import helper, json\ndef model_fn(d): return 1\ndef input_fn(b, c):\n    try: return helper.read(b)\n"
+    text += "    except ValueError as error: raise RuntimeError('no number') from error\n"
+    text += "def predict_fn(d, m): return json.loads('{' * d)\n"
+    server = served(code(tmp_path, text))
+    raised = server.ask("x", "text/csv").text
+    assert raised.startswith("no number\nTraceback (most recent call last):\n")
+    assert "code/helper.py" in raised  # of the exception behind it
+    assert "code/inference.py" in raised
+    assert raised.endswith("RuntimeError: no number\n")
+    in_a_library = server.ask("1", "text/csv").text
+    assert in_a_library.count("  File ") == 1  # json's frames are not the user's either
+    assert "json.decoder.JSONDecodeError" in in_a_library
+    assert "user_code.py" not in raised + in_a_library
+    assert "json/decoder.py" in caplog.text  # the log has them all

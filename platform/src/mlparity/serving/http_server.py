@@ -246,7 +246,7 @@ def answer(route: Route, request: HttpRequest) -> Reply:
         return route(request)
     except RefusedError as error:
         if error.status >= 500:  # noqa: PLR2004 - HTTP
-            _LOG.error("%s", error.message)
+            _LOG.error("%s", error.message, exc_info=error.__cause__)  # the log has every frame
         return Reply(error.message.encode(), error.content_type, error.status)
     except Exception as error:  # noqa: BLE001 - a defect of the model's code is its own 500, not a dropped connection
         _LOG.exception("the model failed")

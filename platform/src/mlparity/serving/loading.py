@@ -105,6 +105,7 @@ def _with_code(source: ModelFolder, code: Path, program: str) -> Servable:
     return CodeModel(
         model,
         module,
+        code,
         context,
         content_type=source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_CONTENT_TYPE", exchange.JSON),
         accept=source.environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", exchange.JSON),

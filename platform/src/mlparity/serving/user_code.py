@@ -20,7 +20,7 @@ from typing import Any
 from mlparity.serving import exchange
 from mlparity.serving.decoding import decode
 from mlparity.serving.encoding import JsonForm, encode
-from mlparity.serving.exchange import Payload, RefusedError, Reply
+from mlparity.serving.exchange import Payload, RefusedError, Reply, bad_request
 from mlparity.serving.json_codec import dumps
 
 _AS_TEXT = frozenset({exchange.CSV, exchange.JSON})  # the toolkit hands these over as str, all others as bytes
@@ -41,6 +41,7 @@ class CodeModel:
 
     model: Any
     module: ModuleType
+    code: Path  # the folder of the module and of what it imports
     context: Context
     content_type: str  # where the client names none
     accept: str
@@ -54,30 +55,64 @@ class CodeModel:
     def invoke(self, payload: Payload) -> Reply:
         """``transform_fn``, or ``input_fn``, ``predict_fn`` and ``output_fn``.
 
-        An exception of the code is the toolkit's 500 with the message and the traceback; one that has a
-        ``status_code`` keeps it.
+        An exception of the code is the toolkit's 500 with the message and the traceback through the code; one that
+        has a ``status_code`` keeps it. A body that fails before any code of the user's has seen it is a 400.
         """
         content_type = payload.content_type or self.content_type
         accept = payload.accept or self.accept
         body: bytes | str = payload.body
         try:
             if content_type in _AS_TEXT:
-                body = payload.body.decode("utf-8")
+                body = _text(payload.body, content_type)
             context = replace(self.context, request_headers=payload.headers)
             return _reply(self._transform(body, content_type, accept, context), accept)
         except RefusedError:
             raise
         except Exception as error:
             status = getattr(error, "status_code", 500)
-            raise RefusedError(int(status), f"{error}\n{traceback.format_exc()}") from error
+            raise RefusedError(int(status), f"{error}\n{self._told(error)}") from error
+
+    def _told(self, error: Exception) -> str:
+        """The exception and those behind it, with no other frames than the code's own."""
+        report = traceback.TracebackException.from_exception(error)
+        _keep_frames(report, self._is_code)
+        return "".join(report.format())
+
+    def _is_code(self, frame: traceback.FrameSummary) -> bool:
+        return Path(frame.filename).is_relative_to(self.code)
 
     def _transform(self, body: bytes | str, content_type: str, accept: str, context: Context) -> Any:
         whole = getattr(self.module, "transform_fn", None)
         if whole is not None:
             return call(whole, (self.model, body, content_type, accept), context)
         data = call(getattr(self.module, "input_fn", default_input), (body, content_type), context)
-        prediction = call(getattr(self.module, "predict_fn", default_predict), (data, self.model), context)
+        predict = getattr(self.module, "predict_fn", None)
+        prediction = call(predict, (data, self.model), context) if predict else self._predicted(data)
         return call(getattr(self.module, "output_fn", default_output), (prediction, accept), context)
+
+    def _predicted(self, data: Any) -> Any:
+        """By default. What a library's model refuses of what our own ``input_fn`` has read is the body's fault."""
+        try:
+            return default_predict(data, self.model)
+        except Exception as error:
+            is_theirs = hasattr(self.module, "input_fn") or not hasattr(self.model, "predict")
+            if is_theirs or any(map(self._is_code, traceback.extract_tb(error.__traceback__))):
+                raise
+            raise bad_request(f"Unable to evaluate payload provided: {error}") from error
+
+
+def _keep_frames(report: traceback.TracebackException, wanted: Callable[[traceback.FrameSummary], bool]) -> None:
+    report.stack[:] = [frame for frame in report.stack if wanted(frame)]
+    for behind in (report.__cause__, report.__context__, *(getattr(report, "exceptions", None) or ())):
+        if behind is not None:
+            _keep_frames(behind, wanted)
+
+
+def _text(body: bytes, content_type: str) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise bad_request(f"The {content_type} payload is not UTF-8: {error}") from error
 
 
 def import_code(folder: Path, program: str) -> ModuleType:
