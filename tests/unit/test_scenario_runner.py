@@ -32,7 +32,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    environment = {
+    return subprocess.run(
+        command(folder, *arguments), env=environment(folder, **changes), capture_output=True, text=True, check=False
+    )
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mlparity.scenarios.runner", str(folder), *arguments]
+
+
+def environment(folder: Path, **changes: str) -> dict[str, str]:
+    return {
         **os.environ,
         "MLPARITY_PROFILE": "embedded",
         "MLPARITY_LOCAL": "true",
@@ -42,8 +52,6 @@ def run(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedPr
         "AWS_DEFAULT_REGION": "us-east-1",
         **changes,
     }
-    command = [sys.executable, "-m", "mlparity.scenarios.runner", str(folder), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_scenario_gets_its_arguments_and_its_report_is_printed(folder: Path) -> None:
@@ -86,6 +94,26 @@ def test_a_crash_is_told_in_lines_and_its_traceback_saved(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "the scenario good failed: ZeroDivisionError" in done.stderr
     assert "ZeroDivisionError" in (folder.parents[1] / "data" / "scenarios" / "good" / "traceback.txt").read_text()
+
+
+def test_a_second_run_is_refused_until_the_first_has_died(folder: Path) -> None:
+    good = (folder / "scenario.py").read_text()
+    (folder / "scenario.py").write_text(good.replace("    platform.check(", "    input()\n    platform.check("))
+    first = subprocess.Popen(
+        command(folder), env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with first:
+        assert first.stdout is not None
+        assert first.stdout.readline().startswith("arguments")  # it is in the middle of its run
+        second = run(folder)
+        first.kill()
+    assert (second.returncode, second.stdout) == (1, "")
+    what, why, hint = second.stderr.splitlines()
+    assert what == "the scenario good is running already"
+    assert str(folder.parents[1] / "data") in why
+    assert "--data-dir" in hint
+    (folder / "scenario.py").write_text(good)
+    assert run(folder).returncode == 0
 
 
 def test_a_scenario_outside_mlparity_run_is_told_what_is_missing(folder: Path) -> None:
