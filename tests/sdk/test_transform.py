@@ -359,6 +359,9 @@ def test_models_are_made_described_listed_tagged_and_deleted(cloud: Cloud, boost
     missing = {"Image": xgboost_image(), "ModelDataUrl": cloud.uri("no/such.tar.gz")}
     with pytest.raises(ClientError, match="Could not find model data at s3://"):
         cloud.sagemaker.create_model(ModelName=name, PrimaryContainer=missing)
+    unknown = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
+    with pytest.raises(ClientError, match=f"Requested image {unknown} not found.*add a line under `images:`"):
+        cloud.sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": unknown})
     with pytest.raises(ClientError, match="Mode MultiModel is not supported by mlparity"):
         cloud.sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": xgboost_image(), "Mode": "MultiModel"})
 

@@ -10,7 +10,7 @@ from mlparity.apis.sagemaker import model_packages
 from mlparity.apis.sagemaker.context import Request, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.engine.workspace import parse_uri
-from mlparity.errors import InvalidRequestError, StorageError
+from mlparity.errors import InvalidRequestError, RuntimeUnavailableError, StorageError
 from mlparity.serving.endpoints.plans import ModelContainer
 
 _MAX_CONTAINERS = 15  # of an inference pipeline
@@ -33,7 +33,7 @@ def given(request: Request) -> Sequence[Container]:
 def resolve(api: SageMaker, container: Container) -> dict[str, Any]:
     """``Image``, ``ModelDataUrl`` or ``ModelDataSource`` and ``Environment``, whatever way they were given.
 
-    Raises SageMaker's errors where the artifacts or the package do not exist, and names what is not served.
+    Raises SageMaker's errors where the image, the artifacts or the package do not exist, and names what is not served.
     """
     _refuse(container)
     if "ModelPackageName" in container:
@@ -44,6 +44,7 @@ def resolve(api: SageMaker, container: Container) -> dict[str, Any]:
         raise validation("You cannot specify both ModelDataUrl and ModelDataSource")
     resolved = {name: container[name] for name in ("Image", "ModelDataUrl", "ModelDataSource") if name in container}
     resolved["Environment"] = dict(container.get("Environment", {}))
+    _require_image(api, container["Image"])
     _require_artifacts(api, resolved)
     return resolved
 
@@ -110,6 +111,14 @@ def _specification(package: Mapping[str, Any], name: str | None) -> Mapping[str,
             chosen: Mapping[str, Any] = specification
             return chosen
     raise validation(f"The model package has no inference specification named {name}")
+
+
+def _require_image(api: SageMaker, image: str) -> None:
+    """SageMaker looks for the image in ECR; here a local runtime has to stand for it, as for a job's."""
+    try:
+        api.image_metrics(image)
+    except RuntimeUnavailableError as error:
+        raise validation(f"Requested image {image} not found. {'. '.join(error.lines())}") from None
 
 
 def _require_artifacts(api: SageMaker, container: Container) -> None:
