@@ -86,6 +86,8 @@ def test_the_client_gets_answers_and_the_vendors_errors(runtime: Any) -> None:
     with pytest.raises(runtime.exceptions.ModelError) as refused:
         runtime.invoke_endpoint(EndpointName="model", Body=b"refuse me")
     assert (refused.value.response["OriginalStatusCode"], refused.value.response["OriginalMessage"]) == (400, "no")
+    with pytest.raises(runtime.exceptions.ValidationError, match=r"Value 'bad näme' at 'endpointName'"):
+        runtime.invoke_endpoint(EndpointName="bad näme", Body=b"x")  # not as it stands in the path
     with pytest.raises(runtime.exceptions.ValidationError, match=r"Endpoint nothing of account \d+ not found\."):
         runtime.invoke_endpoint(EndpointName="nothing", Body=b"abc")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from random import Random
+from urllib.parse import unquote
 
 import orjson
 
@@ -74,7 +75,7 @@ class RuntimeFront:
         if found is None:
             self.refuse(connection, Refusal(404, "UnknownOperationException", ""))
             return
-        name, operation = found[1], BY_PATH[found[2]].name
+        name, operation = unquote(found[1]), BY_PATH[found[2]].name
         if request.too_large:
             request.close = True
             self.refuse(connection, too_large(MAX_BODY))
