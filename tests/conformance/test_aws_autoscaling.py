@@ -137,6 +137,41 @@ def test_suspended_refused_and_one_way(scaled: Scaled) -> None:
     assert scaled.instances == 2
 
 
+def test_a_deleted_endpoint_takes_its_targets_with_it(scaled: Scaled) -> None:
+    client = scaled.client
+    other = {**NAMES, "ResourceId": "endpoint/other/variant/v"}
+    for names in (NAMES, other):
+        client.register_scalable_target(**names, MinCapacity=1, MaxCapacity=4)
+        client.put_scaling_policy(
+            **names, PolicyName="p", PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration=TRACKING,
+        )  # fmt: skip
+
+    def targets() -> list[str]:
+        found = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        return [target["ResourceId"] for target in found]
+
+    event = {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Endpoint State Change",
+        "detail": {"EndpointName": "e", "EndpointStatus": "UPDATING"},
+        "time": scaled.clock.now(),
+    }
+    scaled.running.services.publish(event)
+    assert targets() == [NAMES["ResourceId"], other["ResourceId"]]
+    event["detail"] = {"EndpointName": "e", "EndpointStatus": "DELETING"}
+    scaled.running.services.publish(event)
+    assert targets() == [other["ResourceId"]]
+    policies = client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert [policy["ResourceId"] for policy in policies] == [other["ResourceId"]]
+    alarms = scaled.running.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {alarm["Dimensions"][0]["Value"] for alarm in alarms} == {"other"}
+    scaled.clock.advance(60)  # an endpoint of the same name is made; the old one's event comes again
+    client.register_scalable_target(**NAMES, MinCapacity=1, MaxCapacity=4)
+    scaled.running.services.publish(event)
+    assert NAMES["ResourceId"] in targets()
+
+
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("register_scalable_target", {"MinCapacity": 1}, "ValidationException", "Maximum capacity cannot be null"),
     ("register_scalable_target", {"MinCapacity": 3, "MaxCapacity": 1}, "ValidationException", "less than minimum"),

@@ -57,5 +57,5 @@ def test_an_endpoint_grows_with_its_requests_and_shrinks_without(tmp_path: Path)
     assert capacities.capacity("one", "other") is None
     assert capacities.capacity("other", "AllTraffic") is None
     bench.call("DeleteEndpoint", EndpointName="one")
-    work.run_due()  # a target outlives its endpoint
+    work.run_due()  # a target whose endpoint has just gone is left alone
     bench.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from mlparity.apis.aws.application_autoscaling_alarms import HIGH, LOW, TrackingAlarms
@@ -27,6 +27,8 @@ _PAGE = 50
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 _ROLE = "sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
+_ENDPOINT_STATE = ("aws.sagemaker", "SageMaker Endpoint State Change")
+_SECOND = timedelta(seconds=1)
 _SUSPENDED = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 
 
@@ -110,12 +112,28 @@ class AutoscalingService:
         return {"ScalableTargetARN": target.arn(self.account_id)}
 
     def _deregister(self, params: Mapping[str, Any], region: str) -> dict[str, Any]:
-        target = self._target(params, region)
-        policies = list(self.store.policies(region, target.resource))
+        self._forget(self._target(params, region))
+        return {}
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Deregister an endpoint's targets when it is deleted, as the vendor does without a word.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-delete-with-scaling.html
+        An event may come twice: a target that was registered after it is of a new endpoint with the old name.
+        """
+        detail = event["detail"]
+        if (event["source"], event["detail-type"]) != _ENDPOINT_STATE or detail["EndpointStatus"] != "DELETING":
+            return
+        at = datetime.fromisoformat(event["time"]) + _SECOND  # events tell whole seconds
+        for target in list(self.store.targets(event["region"])):
+            if split(target.resource)[0] == detail["EndpointName"] and target.created_at < at:
+                self._forget(target)
+
+    def _forget(self, target: ScalableTarget) -> None:
+        policies = list(self.store.policies(target.region, target.resource))
         self.store.delete_target(target, self.account_id)
         for policy in policies:
             self.alarms.delete(policy)
-        return {}
 
     def _target(self, params: Mapping[str, Any], region: str) -> ScalableTarget:
         try:

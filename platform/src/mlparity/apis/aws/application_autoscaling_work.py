@@ -58,7 +58,7 @@ class AutoscalingWork:
         endpoint, variant = split(target.resource)
         current = self._scalable.capacity(endpoint, variant)
         if current is None:
-            return  # the endpoint is gone; its targets are the user's to deregister
+            return  # the endpoint has just gone, and its targets are about to; or an update has taken the variant away
         found = [
             (wanted(self._tracking(target, policy, current, now)), policy)
             for policy in self._store.policies(target.region, target.resource)

@@ -107,6 +107,7 @@ class Natives:
         scaling = AutoscalingWork(targets_store, metrics, variants, clock, ids)
         tracking = TrackingAlarms(config.account_id, self._alarms.handle)
         self._autoscaling = AutoscalingService(config.account_id, targets_store, variants, ids, timers.wake, tracking)
+        self.events.listen(self._autoscaling.on_event)
         timers.add(self.schedules, self.rule_schedules, self.metrics, self.alarms, queue, scaling)
         self._sts = StsService(config.account_id, self.credentials, self._find_role)
         self._logs = LogsService(logs, config.account_id, config.region)
