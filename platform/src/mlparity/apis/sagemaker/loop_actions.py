@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from mlparity.apis.sagemaker.arns import role_of
-from mlparity.errors import MlparityError
+from mlparity.errors import InvalidRequestError, MlparityError
 from mlparity.monitoring.loop.actions import (
     Champion,
     Decision,
@@ -49,9 +49,28 @@ class SageMakerLoopActions:
         self._read = read
 
     def check(self, definition: LoopDefinition) -> None:
-        """The pipeline and the endpoint are there."""
-        self._call("DescribePipeline", {"PipelineName": definition.retrain.pipeline})
-        self._call("DescribeEndpoint", {"EndpointName": definition.endpoint})
+        """The pipeline and the endpoint are there. Raises ``InvalidRequestError`` with what to do where one is not."""
+        pipeline, endpoint = definition.retrain.pipeline, definition.endpoint
+        for operation, request, what, hint in (
+            (
+                "DescribePipeline",
+                {"PipelineName": pipeline},
+                f"the pipeline {pipeline}, with which the loop {definition.name} is to retrain",
+                "create the pipeline first, or name another one under `retrain: pipeline:`",
+            ),
+            (
+                "DescribeEndpoint",
+                {"EndpointName": endpoint},
+                f"the endpoint {endpoint}, which the loop {definition.name} is to watch",
+                "create the endpoint first, or name another one under `endpoint:`",
+            ),
+        ):
+            try:
+                self._call(operation, request)
+            except LoopActionError as error:
+                if error.transient:
+                    raise
+                raise InvalidRequestError(f"{what}, is not there", error.why, hint) from error
 
     def champion(self, endpoint: str) -> Champion:
         """The package of the first production variant's model."""
