@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines' intermediate representation: read, checked and executed on the one engine."""
