@@ -7,7 +7,7 @@ import contextlib
 from mlparity.scenarios import Platform
 from scenarios.mlflow_serving import reaper, versions
 from scenarios.mlflow_serving.names import ENDPOINT, NAME, REPOSITORY
-from scenarios.sagemaker_deployment.promotion import exists, settled
+from scenarios.sagemaker_common.endpoints import exists, settled
 
 
 def clean_up(platform: Platform) -> None:

@@ -22,7 +22,7 @@ from scenarios.mlflow_serving.names import (
     VERSION_TAG,
 )
 from scenarios.mlflow_serving.versions import Version
-from scenarios.sagemaker_deployment.promotion import exists, settled
+from scenarios.sagemaker_common.endpoints import exists, settled
 
 # Blue/green: new instances first, then all the traffic at once, then the old ones go.
 _BLUE_GREEN = {

@@ -6,7 +6,6 @@ argument.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 from mlparity.scenarios import Platform
 from scenarios.mlflow_serving.names import ENDPOINT_TAG, REPOSITORY, TTL_TAG
-from scenarios.sagemaker_deployment.promotion import exists
+from scenarios.sagemaker_common.endpoints import gone
 
 _DAY = timedelta(days=1)
 
@@ -105,7 +104,7 @@ def reap(platform: Platform, endpoint: str) -> list[str]:
     sagemaker = platform.client("sagemaker")
     config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
     sagemaker.delete_endpoint(EndpointName=endpoint)
-    _gone(platform, endpoint)
+    gone(platform, endpoint)
     return [f"endpoint {endpoint}", *remove_rest(platform, endpoint, config)]
 
 
@@ -177,10 +176,3 @@ def _tags(sagemaker: Any, arn: str) -> dict[str, str]:
 def _all(platform: Platform, operation: str, member: str) -> Sequence[dict[str, Any]]:
     pages = platform.client("sagemaker").get_paginator(operation).paginate()
     return [item for page in pages for item in page[member]]
-
-
-def _gone(platform: Platform, endpoint: str) -> None:
-    began, limit = time.monotonic(), 120.0 if platform.local else 900.0
-    while exists(platform, endpoint):
-        platform.check(time.monotonic() - began < limit, f"{endpoint} is still there")
-        time.sleep(0.1 if platform.local else 10)

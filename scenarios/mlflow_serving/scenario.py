@@ -24,7 +24,7 @@ from scenarios.mlflow_serving.flights import COLUMNS, sample_of
 from scenarios.mlflow_serving.load import under_load
 from scenarios.mlflow_serving.names import CHALLENGER, CHAMPION, ENDPOINT, REGISTERED_MODEL, VARIANT
 from scenarios.mlflow_serving.prices import price_list
-from scenarios.sagemaker_deployment.promotion import exists
+from scenarios.sagemaker_common.endpoints import exists
 
 _GOLDEN = 12
 _ASKED = 30  # answers before the alias moves, and after

@@ -8,9 +8,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.endpoints import settled
 from scenarios.sagemaker_deployment.environments import Environment
 from scenarios.sagemaker_deployment.flights import Flights
-from scenarios.sagemaker_deployment.promotion import begin_promotion, serving_package, settled
+from scenarios.sagemaker_deployment.promotion import begin_promotion, serving_package
 
 
 def canary_goes_back(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
@@ -11,10 +10,10 @@ from botocore.exceptions import ClientError
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.scenarios import Platform
 from mlparity.scenarios.loops import Loops
+from scenarios.sagemaker_common.endpoints import exists, gone
 from scenarios.sagemaker_deployment.drift import forget_monitor
 from scenarios.sagemaker_deployment.environments import Environment
 from scenarios.sagemaker_deployment.names import DRIFT_ALARM, LOOP, PACKAGE_GROUP, PIPELINE, PREFIX
-from scenarios.sagemaker_deployment.promotion import exists
 
 
 def clean_up(platform: Platform, environments: Sequence[Environment], loops: Loops) -> None:
@@ -31,7 +30,7 @@ def clean_up(platform: Platform, environments: Sequence[Environment], loops: Loo
         if exists(platform, environment.endpoint):
             sagemaker.delete_endpoint(EndpointName=environment.endpoint)
     for environment in environments:
-        _gone(platform, environment.endpoint)
+        gone(platform, environment.endpoint)
     for name in _names(platform, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"):
         sagemaker.delete_endpoint_config(EndpointConfigName=name)
     for name in _names(platform, "list_models", "Models", "ModelName"):
@@ -65,10 +64,3 @@ def _delete_packages(platform: Platform) -> None:
     for arn in [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]:
         sagemaker.delete_model_package(ModelPackageName=arn)
     sagemaker.delete_model_package_group(ModelPackageGroupName=PACKAGE_GROUP)
-
-
-def _gone(platform: Platform, endpoint: str) -> None:
-    began, limit = time.monotonic(), 120.0 if platform.local else 900.0
-    while exists(platform, endpoint):
-        platform.check(time.monotonic() - began < limit, f"{endpoint} is still there")
-        time.sleep(0.1 if platform.local else 10)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from mlparity.scenarios import Platform
+from scenarios.sagemaker_common.endpoints import exists, settled
 from scenarios.sagemaker_deployment.environments import VARIANT, Environment
-
-_ON_THE_WAY = {"Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting"}
 
 
 def promote(platform: Platform, environment: Environment, package: str, role: str, base: str) -> dict[str, Any]:
@@ -56,22 +54,6 @@ def begin_promotion(platform: Platform, environment: Environment, package: str, 
     return name
 
 
-def settled(
-    platform: Platform, endpoint: str, meanwhile: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
-    """DescribeEndpoint once nothing is under way; ``meanwhile`` is called with every look before."""
-    every, limit = (0.1, 300.0) if platform.local else (15.0, 3600.0)
-    began = time.monotonic()
-    while True:
-        described: dict[str, Any] = platform.client("sagemaker").describe_endpoint(EndpointName=endpoint)
-        if described["EndpointStatus"] not in _ON_THE_WAY:
-            return described
-        platform.check(time.monotonic() - began < limit, f"{endpoint} was {described['EndpointStatus']} for too long")
-        if meanwhile is not None:
-            meanwhile(described)
-        time.sleep(every)
-
-
 def create_alarms(platform: Platform, environment: Environment) -> None:
     """The alarms that guard the environment's rollouts."""
     for alarm in environment.alarms:
@@ -111,9 +93,3 @@ def serving_package(platform: Platform, endpoint: str) -> str:
     config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
     model = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]["ModelName"]
     return str(sagemaker.describe_model(ModelName=model)["PrimaryContainer"]["ModelPackageName"])
-
-
-def exists(platform: Platform, endpoint: str) -> bool:
-    """Whether the endpoint is there."""
-    found = platform.client("sagemaker").list_endpoints(NameContains=endpoint)["Endpoints"]
-    return endpoint in {item["EndpointName"] for item in found}
