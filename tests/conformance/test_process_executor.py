@@ -296,6 +296,28 @@ def test_hosts_are_known_by_name(bench: Bench) -> None:
     assert log.read_text() == "127.0.0.1 127.0.0.2\n"
 
 
+@pytest.mark.parametrize("shell", [False, True], ids=["interpreter", "below a shell"])
+def test_memory_and_cores_are_limited(bench: Bench, shell: bool) -> None:
+    source = textwrap.dedent("""
+        import os
+        print("cores", len(os.sched_getaffinity(0)))
+        small = bytearray(20 << 20)
+        try:
+            bytearray(400 << 20)
+        except MemoryError:
+            print("refused")
+    """)
+    ml = bench.folder / "ml-limits"
+    ml.mkdir(exist_ok=True)
+    (ml / "limits.py").write_text(source)
+    command = ("sh", "-c", "python3 limits.py; true") if shell else ("python3", "limits.py")
+    log = bench.folder / "log-limits.txt"
+    spec = ProcessSpec("job-limits", RUNTIME, command, {}, {"/opt/ml": ml}, "/opt/ml", log, cpus=1, memory_bytes=2**28)
+    process = bench.executor.start(spec)
+    assert process.wait(PATIENCE) is not None
+    assert log.read_text().split() == ["cores", "1", "refused"]
+
+
 def test_working_directory_is_made_where_it_is_missing(bench: Bench) -> None:
     _, log = bench.run("/bin/pwd", cwd="/opt/ml/input/data/code")
     assert log == "/opt/ml/input/data/code\n"

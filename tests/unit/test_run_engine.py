@@ -1,169 +1,18 @@
-"""The DAG engine over a real database, with handlers that end when a test says so."""
+"""The DAG engine: what begins when, what is tried again, what a stop and a crash leave."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlparity.engine.job_repository import JobRepository
-from mlparity.engine.jobs import Instance, Job, JobSpec, LogStream, NewJob, Phase
+from mlparity.engine.jobs import Phase
 from mlparity.engine.retry import RetryRule
-from mlparity.engine.run_engine import RunEngine
-from mlparity.engine.run_repository import NewRun, RunRepository
-from mlparity.engine.runs import (
-    TIMEOUT,
-    Gate,
-    Reuse,
-    Run,
-    RunPlan,
-    RunStatus,
-    Step,
-    StepContext,
-    StepPlan,
-    StepStatus,
-    StepUpdate,
-)
-from mlparity.errors import InvalidRequestError
-from mlparity.ids import SeededIds
-from mlparity.state import Database
-from mlparity.testing import TestClock
-
-API = "test"
-SPEC = JobSpec("image", ["true"], {}, [Instance("algo-1", LogStream("g", "s"))], ["/opt/ml"])
-
-
-@dataclass
-class Jobs:
-    """Steps of kind "job": a job row each, ended by ``end``."""
-
-    repository: JobRepository
-    started: list[str] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
-
-    def start(self, context: StepContext) -> StepUpdate:
-        earlier = self.repository.of_run(context.run.id, context.plan.name)
-        mine = [job for job in earlier if job.id not in context.step.past_jobs]
-        if mine:
-            return StepUpdate(StepStatus.EXECUTING, job_id=mine[0].id)
-        self.started.append(context.plan.name)
-        name = f"{context.run.id}-{context.plan.name}-{len(earlier)}"
-        job = self.repository.create(NewJob(API, "job", name, {}, SPEC, context.run.id, context.plan.name))
-        return StepUpdate(StepStatus.EXECUTING, job_id=job.id)
-
-    def on_job(self, context: StepContext, job: Job) -> StepUpdate:
-        ends = {
-            Phase.COMPLETED: StepStatus.SUCCEEDED,
-            Phase.FAILED: StepStatus.FAILED,
-            Phase.STOPPED: StepStatus.STOPPED,
-        }
-        fault = "flaky" if job.phase is Phase.FAILED else None
-        outputs = {"from": context.plan.name, "job": job.name}
-        return StepUpdate(ends[job.phase], outputs=outputs, failure_reason=job.failure_reason, fault=fault)
-
-    def stop(self, context: StepContext) -> None:
-        self.stopped.append(context.plan.name)
-
-    def cache_inputs(self, context: StepContext) -> Mapping[str, Any]:
-        return {"body": context.plan.body}
-
-
-class Instant:
-    """Steps that end at once; their body says how."""
-
-    def start(self, context: StepContext) -> StepUpdate:
-        if context.plan.body.get("refuse"):
-            raise InvalidRequestError("refused", "the body says so")
-        return StepUpdate(StepStatus.SUCCEEDED, branch=context.plan.body.get("branch", ""))
-
-    def on_job(self, context: StepContext, job: Job) -> StepUpdate:
-        raise AssertionError("an instant step has no job")
-
-    def stop(self, context: StepContext) -> None:
-        raise AssertionError("an instant step does not run")
-
-
-class Outside:
-    """Steps that somebody outside ends, within an hour."""
-
-    def __init__(self, clock: TestClock) -> None:
-        self.clock = clock
-
-    def start(self, context: StepContext) -> StepUpdate:
-        return StepUpdate(StepStatus.EXECUTING, due_at=self.clock.now() + timedelta(hours=1))
-
-    def on_job(self, context: StepContext, job: Job) -> StepUpdate:
-        raise AssertionError("it has no job")
-
-    def stop(self, context: StepContext) -> None:
-        pass
-
-    def expire(self, context: StepContext) -> StepUpdate:
-        return StepUpdate(StepStatus.FAILED, failure_reason="nobody answered", fault=TIMEOUT)
-
-
-class World:
-    """An engine, and waiting for what it does."""
-
-    def __init__(self, path: Path) -> None:
-        self.database = Database.open(path)
-        self.clock = TestClock()
-        self.jobs = JobRepository(self.database, self.clock, SeededIds(1))
-        self.runs = RunRepository(self.database, self.clock)
-        self.job_steps = Jobs(self.jobs)
-        self.engine = self.new_engine()
-
-    def new_engine(self) -> RunEngine:
-        handlers = {"job": self.job_steps, "instant": Instant(), "outside": Outside(self.clock)}
-        engine = RunEngine(
-            self.runs, self.jobs, {(API, kind): handler for kind, handler in handlers.items()}, self.clock
-        )
-        engine.listen(self._on_run, self._on_step)
-        self.changed = threading.Condition()
-        return engine
-
-    def _on_run(self, _run: Run, _before: RunStatus | None) -> None:
-        self.runs.after_commit(self._notify)  # listeners are told inside the transaction
-
-    def _on_step(self, _run: Run, _step: Step, _before: StepStatus) -> None:
-        self.runs.after_commit(self._notify)
-
-    def _notify(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
-
-    def submit(self, *steps: StepPlan, run: str = "r1", max_parallel: int = 0, **more: Any) -> Run:
-        plan = RunPlan(steps, max_parallel_steps=max_parallel)
-        return self.engine.submit(NewRun(run, API, "run", "p", "n", {}, plan, **more))
-
-    def states(self, run: str = "r1") -> dict[str, str]:
-        return {name: step.status.value for name, step in self.runs.steps(run).items()}
-
-    def step(self, name: str, run: str = "r1") -> Step:
-        return self.runs.steps(run)[name]
-
-    def wait(self, of: str = "r1", **expected: str) -> None:
-        """Until the steps named have these states ("run" is the run itself)."""
-
-        def reached() -> bool:
-            now = {**self.states(of), "run": self.runs.get(of).status.value}
-            return all(now[name] == state for name, state in expected.items())
-
-        with self.changed:
-            assert self.changed.wait_for(reached, timeout=10), self.states(of)
-
-    def end(self, step: str, phase: Phase = Phase.COMPLETED, run: str = "r1") -> None:
-        job = self.jobs.of_run(run, step)[-1]
-        self.engine.on_job(self.jobs.enter(job.id, phase, failure_reason="it broke" if phase is Phase.FAILED else ""))
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        self.engine.wake()
+from mlparity.engine.runs import Gate, Reuse, RunStatus, StepPlan, StepStatus, StepUpdate
+from tests.unit.engine_world import World
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlparity.engine.jobs import JobOutput
-from mlparity.engine.workspace import Workspace, object_key, parse_uri
+from mlparity.engine.workspace import Workspace, object_key
 from mlparity.errors import MlparityError
 from mlparity.storage.base import ObjectStore
+from mlparity.storage.uris import parse_uri
 
 _LOG = logging.getLogger(__name__)
 _INTERVAL_SECONDS = 1.0

@@ -11,9 +11,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
+from packaging.requirements import InvalidRequirement, Requirement
 
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
@@ -27,8 +29,10 @@ _TAIL = 1500  # characters of uv's message
 class Environments:
     """Virtual environments under ``root``; several threads and processes may ask for the same one at once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, exact: bool = False) -> None:
+        """``exact``: a job's packages are always installed as it asks, also where the host has some that will do."""
         self._root = root
+        self._exact = exact
         self._lock = threading.Lock()
 
     def ready(self, runtime: Runtime) -> Runtime:
@@ -45,6 +49,17 @@ class Environments:
                 if not (folder / _DONE).exists():
                     self._build(runtime, folder)
         return replace(runtime, python=str(python))
+
+    def with_packages(self, runtime: Runtime, packages: Sequence[str]) -> Runtime:
+        """The runtime with ``packages`` (requirement specifiers) in it: as it is where the host has them all.
+
+        Containers and built-in algorithms have what they have. Raises ``RuntimeUnavailableError``.
+        """
+        if not packages or runtime.kind not in {"host", "venv"}:
+            return self.ready(runtime)
+        if runtime.kind == "host" and not self._exact and all(_is_installed(package) for package in packages):
+            return runtime
+        return self.ready(replace(runtime, kind="venv", requirements=(*runtime.requirements, *packages)))
 
     def _build(self, runtime: Runtime, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # half built, by somebody who was killed
@@ -79,6 +94,17 @@ def requirement_lines(text: str) -> list[str]:
                 "name packages and versions only, as in `xgboost==3.0.5`",
             )
     return lines
+
+
+def _is_installed(package: str) -> bool:
+    """Whether this environment satisfies a requirement specifier. What is none (a URL, a path) is not installed."""
+    try:
+        wanted = Requirement(package)
+        if wanted.marker is not None and not wanted.marker.evaluate():
+            return True
+        return wanted.url is None and wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+    except (InvalidRequirement, metadata.PackageNotFoundError):
+        return False
 
 
 def _own_version() -> str:

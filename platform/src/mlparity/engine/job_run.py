@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,10 @@ class Preparer(Protocol):
 
     def ready(self, runtime: Runtime) -> Runtime:
         """Raises ``RuntimeUnavailableError``."""
+        ...
+
+    def with_packages(self, runtime: Runtime, packages: Sequence[str]) -> Runtime:
+        """The same, with more packages in it. Raises ``RuntimeUnavailableError``."""
         ...
 
 
@@ -154,7 +159,8 @@ class JobRun:
     def _prepare(self) -> None:
         self._record(self._job.id, Phase.STARTING)
         try:
-            self._runtime = self._means.environments.ready(self._means.runtimes.resolve(self._job.spec.image))
+            runtime = self._means.runtimes.resolve(self._job.spec.image)
+            self._runtime = self._means.environments.with_packages(runtime, self._job.spec.requirements)
         except RuntimeUnavailableError as error:
             raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
         for workspace in self._workspaces:
@@ -268,6 +274,8 @@ class JobRun:
             working_directory=spec.working_directory,
             log_path=self._means.logs.create(instance.log),
             hosts=addresses(spec.instances) if several else {},
+            cpus=math.ceil(spec.cpu_limit),
+            memory_bytes=spec.memory_limit_bytes,
         )
 
     def _program_results(self, outcome: ProcessExit) -> dict[str, Any]:
@@ -280,6 +288,12 @@ class JobRun:
         }
         if spec.result_file:
             results["result"] = self._workspaces[0].text(spec.result_file, _RESULT_LIMIT)
+        if spec.result_files:
+            results["files"] = {
+                name: self._workspaces[0].text(path, _RESULT_LIMIT)
+                for name, path in spec.result_files.items()
+                if self._workspaces[0].outside(path).is_file()
+            }
         if spec.metrics:
             results["metrics"] = final_metrics(self._means.logs.create(spec.log), spec.metrics)
         return results

@@ -52,7 +52,7 @@ class JobInput:
     uri: str  # s3://bucket/prefix
     path: str  # absolute, inside the job
     # "prefix": every key that starts with the URI's; "manifest": a JSON list of keys; "archive": what the .tar.gz
-    # at the URI holds
+    # at the URI holds; "tree": one object becomes the file at the path, a folder of objects a folder there
     kind: str = "prefix"
     sharded: bool = False  # of several instances, each takes a share of the objects
     unpack: bool = False  # gzip-compressed objects arrive uncompressed
@@ -74,6 +74,7 @@ class JobOutput:
     on_failure: bool = False  # store it also when the program failed
     required: bool = False  # an empty folder still makes an (empty) archive
     continuous: bool = False  # files are stored while the job runs, too
+    tree: bool = False  # the program makes a file of the path or a folder, and so become one object or several
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,12 @@ class JobSpec:
     # a requirements.txt among the inputs: a runtime that is an environment of its own (kind "venv") gets them, too
     requirements_file: str = ""
     result_file: str = ""  # its text, whole, is kept as the job's result: what a function returned
+    # name -> a file whose text is kept under that name in the job's results, where the program wrote it
+    result_files: Mapping[str, str] = field(default_factory=dict)
+    # Packages that the program needs: a host runtime that has them all is used as it is, else one is built with them.
+    requirements: Sequence[str] = ()
+    cpu_limit: float = 0  # cores, rounded up; 0: all there are
+    memory_limit_bytes: int = 0  # of private memory, each process of the job; 0: none
     metrics: Sequence[MetricDefinition] = ()
     tracking: TrackingRequest | None = None
     retries: Retries = Retries()

@@ -47,6 +47,8 @@ class ProcessSpec:
     read_only: Mapping[str, Path] = field(default_factory=dict)  # as ``mounts``; what several processes share
     # kind "container": its port -> the port of 127.0.0.1 where it is to be reached; it then has a network of its own
     ports: Mapping[int, int] = field(default_factory=dict)
+    cpus: int = 0  # cores that it may use; 0: all
+    memory_bytes: int = 0  # private memory of each of its processes, beyond a warm interpreter's own; 0: no limit
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class RetryRule:
     backoff_rate: float = 2.0
     max_attempts: int | None = None
     expire_after_seconds: float | None = None
+    max_interval_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the database."""
@@ -30,6 +31,7 @@ class RetryRule:
             "backoff_rate": self.backoff_rate,
             "max_attempts": self.max_attempts,
             "expire_after_seconds": self.expire_after_seconds,
+            "max_interval_seconds": self.max_interval_seconds,
         }
 
     @classmethod
@@ -49,7 +51,10 @@ def next_attempt(
     if rule is None or (rule.max_attempts is not None and attempt > rule.max_attempts):
         return None
     try:
-        at = now + timedelta(seconds=rule.interval_seconds * rule.backoff_rate ** (attempt - 1))
+        interval = rule.interval_seconds * rule.backoff_rate ** (attempt - 1)
+        if rule.max_interval_seconds is not None:
+            interval = min(interval, rule.max_interval_seconds)
+        at = now + timedelta(seconds=interval)
         limit = rule.expire_after_seconds
         if limit is not None and at > first_start + timedelta(seconds=limit):
             return None

@@ -18,12 +18,13 @@ from typing import NamedTuple
 from mlparity.clock import Clock
 from mlparity.engine.job_repository import JobRepository
 from mlparity.engine.jobs import Job
-from mlparity.engine.readiness import is_blocked, is_full, is_off_branch
+from mlparity.engine.readiness import is_blocked, is_full, is_off_branch, must_wait_for_end
 from mlparity.engine.retry import next_attempt
 from mlparity.engine.run_repository import NewRun, RunRepository
 from mlparity.engine.runs import (
     TIMEOUT,
     DeadlineHandler,
+    NestingHandler,
     Reuse,
     Run,
     RunStatus,
@@ -34,7 +35,7 @@ from mlparity.engine.runs import (
     StepStatus,
     StepUpdate,
 )
-from mlparity.engine.step_cache import CacheableHandler, cache_key, oldest_reusable
+from mlparity.engine.step_cache import CacheableHandler, FingerprintHandler, cache_key, oldest_reusable
 from mlparity.errors import MlparityError, StateError
 
 _LOG = logging.getLogger(__name__)
@@ -77,15 +78,17 @@ class RunEngine:
         self._step_listeners.append(on_step)
 
     def submit(self, new: NewRun) -> Run:
-        """Store a run and begin it."""
+        """Store a run and begin it. A run inside a step that is there already (from before a crash) is returned."""
         with self.repository.transaction():
+            if new.enclosing_run is not None and self.repository.exists(new.id):
+                return self.repository.get(new.id)
             run = self.repository.create(new)
             self._tell_run(run, None)
             self._signal(run.id)
         return run
 
     def stop(self, run_id: str) -> Run:
-        """Ask a run to stop: its steps are stopped, then it is STOPPED."""
+        """Ask a run to stop: its steps, and the runs inside them, are stopped, then it is STOPPED."""
         with self.repository.transaction():
             run, before = self.repository.set_status(run_id, RunStatus.STOPPING)
             if before is not run.status:
@@ -172,6 +175,8 @@ class RunEngine:
             with self.repository.transaction():
                 run, before = self.repository.set_status(run_id, RunStatus.FAILED, reason)
                 self._tell_run(run, before)
+                if run.enclosing_run is not None:
+                    self._signal(run.enclosing_run)
         except Exception:  # noqa: BLE001 - nor must it end the thread; a restart looks at the run again
             _LOG.exception("run %s", run_id)
 
@@ -211,6 +216,14 @@ class RunEngine:
                 self._begin(run, plan, steps)
             elif is_due and isinstance(handler, DeadlineHandler):
                 self._conclude(context, steps, self._guarded(partial(handler.expire, context)))
+            elif isinstance(handler, NestingHandler):
+                self._ask_of_runs(handler, context, steps)
+
+    def _ask_of_runs(self, handler: NestingHandler, context: StepContext, steps: dict[str, Step]) -> None:
+        inside = self.repository.children(context.run.id, context.plan.name)
+        change = self._guarded(partial(handler.on_runs, context, inside))
+        if change != StepUpdate(context.step.status):  # else nothing is new
+            self._conclude(context, steps, change)
 
     def _start_ready(self, run: Run, steps: dict[str, Step]) -> bool:
         """Start or skip what can be; whether anything ended at once, so that more may be ready now."""
@@ -223,8 +236,8 @@ class RunEngine:
                 self._apply(run, steps, step, StepUpdate(StepStatus.SKIPPED))
                 again = True
                 continue
-            if any(other.status is StepStatus.FAILED for other in steps.values()):
-                return False
+            if must_wait_for_end(run, plan, steps):
+                continue
             if is_full(run, steps):
                 return again
             self._begin(run, plan, steps)
@@ -250,9 +263,12 @@ class RunEngine:
     def _reuse(self, context: StepContext) -> StepUpdate:
         """SUCCEEDED with the results of an equal step; else PENDING with the key under which this one will be found."""
         handler = self._handler(context.run, context.plan)
-        if not isinstance(handler, CacheableHandler):
+        if isinstance(handler, FingerprintHandler):
+            key = handler.fingerprint(context)
+        elif isinstance(handler, CacheableHandler):
+            key = cache_key(context.run, context.plan, handler.cache_inputs(context))
+        else:
             return StepUpdate(StepStatus.PENDING)
-        key = cache_key(context.run, context.plan, handler.cache_inputs(context))
         found = self.repository.reusable(key, oldest_reusable(context.plan, self._clock.now()))
         if found is None:
             return StepUpdate(StepStatus.PENDING, cache_key=key)
@@ -305,6 +321,8 @@ class RunEngine:
         with self.repository.transaction():
             ended, before = self.repository.set_status(run.id, status, reason)
             self._tell_run(ended, before)
+            if ended.enclosing_run is not None:
+                self._signal(ended.enclosing_run)
 
     def _handler(self, run: Run, plan: StepPlan) -> StepHandler:
         return self._handlers[run.api, plan.kind]

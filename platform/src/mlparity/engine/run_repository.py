@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from mlparity.clock import Clock
-from mlparity.engine.runs import Reuse, Run, RunPlan, RunStatus, Step, StepStatus, StepUpdate
+from mlparity.engine.runs import ChildRun, Reuse, Run, RunPlan, RunStatus, Step, StepStatus, StepUpdate
 from mlparity.errors import NotFoundError
 from mlparity.state.database import Database
 from mlparity.state.paging import Page, PageRequest, fetch_page
@@ -23,7 +23,8 @@ class NewRun:
     """A run to create. ``id`` is the vendor's execution id.
 
     ``reused``: steps that have succeeded already, with the results of those of an earlier run. ``left_out``: steps
-    that this run does not do.
+    that this run does not do. ``enclosing_run`` and ``enclosing_step``: the step that this run lies inside;
+    ``iteration``: which one of a loop's runs it is.
     """
 
     id: str
@@ -35,6 +36,9 @@ class NewRun:
     plan: RunPlan
     reused: Mapping[str, Step] = field(default_factory=dict)
     left_out: Collection[str] = ()
+    enclosing_run: str | None = None
+    enclosing_step: str = ""
+    iteration: int = -1
 
 
 class RunRepository:
@@ -56,6 +60,9 @@ class RunRepository:
         """Store a run as EXECUTING with its steps PENDING, but for those reused or left out."""
         now = self._clock.now()
         with self._database.write() as connection:
+            root = new.id
+            if new.enclosing_run is not None:
+                root = connection.execute(select(runs.c.root_run).where(runs.c.id == new.enclosing_run)).scalar_one()
             connection.execute(
                 runs.insert().values(
                     id=new.id,
@@ -69,6 +76,10 @@ class RunRepository:
                     created_at=now,
                     started_at=now,
                     modified_at=now,
+                    enclosing_run=new.enclosing_run,
+                    enclosing_step=new.enclosing_step,
+                    iteration=new.iteration,
+                    root_run=root,
                 )
             )
             rows = [_new_step(new, name, position, now) for position, name in enumerate(_names(new))]
@@ -83,6 +94,48 @@ class RunRepository:
         if row is None:
             raise NotFoundError(f"run {run_id} does not exist")
         return _run(row)
+
+    def exists(self, run_id: str) -> bool:
+        """Whether there is such a run."""
+        with self._database.read() as connection:
+            return connection.execute(select(runs.c.id).where(runs.c.id == run_id)).one_or_none() is not None
+
+    def children(self, run_id: str, step: str) -> Sequence[ChildRun]:
+        """The runs inside a step, by iteration."""
+        query = (
+            select(runs.c.id, runs.c.iteration, runs.c.status, runs.c.failure_reason)
+            .where(runs.c.enclosing_run == run_id, runs.c.enclosing_step == step)
+            .order_by(runs.c.iteration, runs.c.id)
+        )
+        with self._database.read() as connection:
+            return [
+                ChildRun(row.id, row.iteration, RunStatus(row.status), row.failure_reason)
+                for row in connection.execute(query)
+            ]
+
+    def tree(self, root_id: str) -> Sequence[Run]:
+        """A root run and all runs inside it, however deep, oldest first."""
+        query = select(runs).where(runs.c.root_run == root_id).order_by(runs.c.created_at, runs.c.id)
+        with self._database.read() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def tree_steps(self, root_id: str) -> Sequence[Step]:
+        """The steps of a root run and of all runs inside it, each run's in the plan's order."""
+        query = (
+            select(run_steps)
+            .join(runs, runs.c.id == run_steps.c.run_id)
+            .where(runs.c.root_run == root_id)
+            .order_by(runs.c.created_at, runs.c.id, run_steps.c.position)
+        )
+        with self._database.read() as connection:
+            return [_step(row) for row in connection.execute(query)]
+
+    def delete(self, root_id: str) -> None:
+        """Forget a root run, all runs inside it, and their steps."""
+        inside = select(runs.c.id).where(runs.c.root_run == root_id)
+        with self._database.write() as connection:
+            connection.execute(delete(run_steps).where(run_steps.c.run_id.in_(inside)))
+            connection.execute(delete(runs).where(runs.c.root_run == root_id))
 
     def steps(self, run_id: str) -> dict[str, Step]:
         """The run's steps by name, in the plan's order."""
@@ -113,8 +166,9 @@ class RunRepository:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> Page[Run]:
-        """One page of a parent's runs. ``page.sort_by`` is "created_at" or "id"."""
+        """One page of a parent's runs, without those inside others. ``page.sort_by`` is "created_at" or "id"."""
         query = select(runs).where(runs.c.api == api, runs.c.kind == kind, runs.c.parent == parent)
+        query = query.where(runs.c.enclosing_run.is_(None))
         if created_after:
             query = query.where(runs.c.created_at > created_after)
         if created_before:

@@ -58,6 +58,16 @@ class StepStatus(StrEnum):
         return self in {StepStatus.STARTING, StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STOPPING}
 
 
+@dataclass(frozen=True)
+class ChildRun:
+    """A run inside a step, as that step's handler sees it."""
+
+    id: str
+    iteration: int  # of a loop's runs; -1: the only one
+    status: RunStatus
+    failure_reason: str
+
+
 class Reuse(StrEnum):
     """Why a step has another run's results: it was cached, or the run was asked to do only other steps."""
 
@@ -88,6 +98,7 @@ class StepPlan:
     gate: Gate | None = None
     reuse_within_seconds: float | None = None
     retries: Sequence[RetryRule] = ()
+    after_failure: bool = False  # begins when all that it depends on has ended, however
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ class RunPlan:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     max_parallel_steps: int = 0  # 0: as many as are ready
+    fail_slow: bool = False  # after a failure, what does not depend on it still begins
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the database."""
@@ -111,12 +123,14 @@ class RunPlan:
                     "gate": [step.gate.step, step.gate.branch] if step.gate else None,
                     "reuse_within_seconds": step.reuse_within_seconds,
                     "retries": [rule.to_json() for rule in step.retries],
+                    "after_failure": step.after_failure,
                 }
                 for step in self.steps
             ],
             "parameters": dict(self.parameters),
             "context": dict(self.context),
             "max_parallel_steps": self.max_parallel_steps,
+            "fail_slow": self.fail_slow,
         }
 
     @classmethod
@@ -131,15 +145,26 @@ class RunPlan:
                 Gate(*item["gate"]) if item["gate"] else None,
                 item["reuse_within_seconds"],
                 tuple(RetryRule.from_json(rule) for rule in item["retries"]),
+                item["after_failure"],
             )
             for item in document["steps"]
         )
-        return cls(steps, document["parameters"], document["context"], document["max_parallel_steps"])
+        return cls(
+            steps,
+            document["parameters"],
+            document["context"],
+            document["max_parallel_steps"],
+            document["fail_slow"],
+        )
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as the database knows it."""
+    """A run as the database knows it.
+
+    A run may lie inside a step of another one (a loop's iteration, a nested pipeline): ``enclosing_run`` and
+    ``enclosing_step`` say which, and ``root_run`` is the outermost.
+    """
 
     id: str
     api: str
@@ -154,6 +179,10 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     modified_at: datetime
+    enclosing_run: str | None
+    enclosing_step: str
+    iteration: int  # -1: none
+    root_run: str
 
 
 @dataclass(frozen=True)
@@ -232,6 +261,21 @@ class StepHandler(Protocol):
 
     def stop(self, context: StepContext) -> None:
         """Ask the step's work to stop; its end arrives as usual."""
+        ...
+
+
+@runtime_checkable
+class NestingHandler(Protocol):
+    """A step handler whose steps consist of runs of their own, which ``start`` submits.
+
+    Their ids must follow from the step: ``start`` is called again after a crash, and ``submit`` then finds them.
+    """
+
+    def on_runs(self, context: StepContext, children: Sequence[ChildRun]) -> StepUpdate:
+        """One of the step's runs has ended, or the stack was restarted: what the step is now.
+
+        EXECUTING, or STOPPING while it is stopped, where some still go on; it may submit more.
+        """
         ...
 
 

@@ -20,6 +20,15 @@ class CacheableHandler(Protocol):
         ...
 
 
+@runtime_checkable
+class FingerprintHandler(Protocol):
+    """A step handler that says by itself which steps are equal."""
+
+    def fingerprint(self, context: StepContext) -> str:
+        """At most 64 characters, the same for steps that stand for each other. Raises like ``start``."""
+        ...
+
+
 def cache_key(run: Run, plan: StepPlan, inputs: Mapping[str, Any]) -> str:
     """64 hexadecimal digits: equal for equal inputs of the same step of the same parent, and for nothing else."""
     document = [run.api, run.kind, run.parent, plan.name, plan.kind, inputs]

@@ -103,7 +103,7 @@ class ControlPlane:
         job_repository = JobRepository(self._database, clock, ids)
         self._tracking = Tracking(config.mlflow_url, job_repository, clock)
         host = JobHost(config.jobs_dir, job_environment(config), config.max_parallel_jobs, self._act_as)
-        environments = Environments(config.data_dir / "environments")
+        environments = Environments(config.data_dir / "environments", exact=config.exact_runtimes)
         executors = Executors(self._executor, self._containers)
         means = Means(self._store, executors, self._runtimes, environments, self._logs, self._tracking, host)
         self._jobs = JobService(job_repository, means, clock)

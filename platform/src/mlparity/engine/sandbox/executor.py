@@ -98,6 +98,8 @@ class SandboxExecutor:
             "command": list(_command(spec)),
             "environment": _environment(spec),
             "working_directory": spec.working_directory,
+            "cpus": spec.cpus,
+            "memory_bytes": spec.memory_bytes,
         }
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         log = os.open(spec.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

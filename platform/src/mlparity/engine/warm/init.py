@@ -45,6 +45,8 @@ class Job:
     command: Sequence[str]
     environment: Mapping[str, str]
     working_directory: str
+    cpus: int  # 0: all
+    memory_bytes: int  # 0: no limit
     log: int
     control: int  # socket to the executor
     worker: int  # socket to the worker
@@ -81,7 +83,16 @@ def _enter(job: Job) -> socket.socket:
     os.umask(_UMASK)
     os.environ.clear()
     os.environ.update(job.environment)
+    _limit(job)
     return listener
+
+
+def _limit(job: Job) -> None:
+    """What this process may use, and so what it starts; interpreters copy it."""
+    if job.cpus:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.cpus])
+    if job.memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (job.memory_bytes, job.memory_bytes))
 
 
 def _fail(control: socket.socket, why: str) -> NoReturn:
@@ -135,7 +146,8 @@ class _Init:
             null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             folder = self.job.working_directory
             request: tuple[Any, ...] = (command, dict(self.job.environment), folder, _UMASK, [], [0, 1, 2])
-            self._ask(_MAIN, request, 0, [null, self.job.log, self.job.log])
+            is_limited = bool(self.job.cpus or self.job.memory_bytes)
+            self._ask(_MAIN, request, os.getpid() if is_limited else 0, [null, self.job.log, self.job.log])
             os.close(null)
             return
         try:

@@ -51,6 +51,12 @@ runs = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("modified_at", UtcDateTime, nullable=False),
+    Column("enclosing_run", String(64)),  # the run and step that it lies inside, if any
+    Column("enclosing_step", String(256), nullable=False, default=""),
+    Column("iteration", Integer, nullable=False, default=-1),  # which of a loop's runs it is
+    Column("root_run", String(64), nullable=False),  # the outermost run; its own id where it lies inside none
+    Index("ix_runs_enclosing", "enclosing_run", "enclosing_step"),
+    Index("ix_runs_root", "root_run", "created_at"),
     Index("ix_runs_api_kind_parent_created", "api", "kind", "parent", "created_at"),
     Index("ix_runs_status", "status"),
 )

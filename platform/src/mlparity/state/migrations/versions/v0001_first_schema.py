@@ -222,10 +222,16 @@ def upgrade() -> None:
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('modified_at', UtcDateTime(), nullable=False),
+    sa.Column('enclosing_run', sa.String(length=64), nullable=True),
+    sa.Column('enclosing_step', sa.String(length=256), nullable=False),
+    sa.Column('iteration', sa.Integer(), nullable=False),
+    sa.Column('root_run', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_runs'))
     )
     with op.batch_alter_table('runs', schema=None) as batch_op:
         batch_op.create_index('ix_runs_api_kind_parent_created', ['api', 'kind', 'parent', 'created_at'], unique=False)
+        batch_op.create_index('ix_runs_enclosing', ['enclosing_run', 'enclosing_step'], unique=False)
+        batch_op.create_index('ix_runs_root', ['root_run', 'created_at'], unique=False)
         batch_op.create_index('ix_runs_status', ['status'], unique=False)
 
     op.create_table('tags',
@@ -492,6 +498,8 @@ def downgrade() -> None:
     op.drop_table('tags')
     with op.batch_alter_table('runs', schema=None) as batch_op:
         batch_op.drop_index('ix_runs_status')
+        batch_op.drop_index('ix_runs_root')
+        batch_op.drop_index('ix_runs_enclosing')
         batch_op.drop_index('ix_runs_api_kind_parent_created')
 
     op.drop_table('runs')
