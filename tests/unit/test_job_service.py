@@ -7,7 +7,7 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,10 @@ class NoBuilding:
     """Every runtime is ready as it is."""
 
     def ready(self, runtime: Runtime) -> Runtime:
+        return runtime
+
+    def with_packages(self, runtime: Runtime, packages: Sequence[str]) -> Runtime:
+        assert not packages
         return runtime
 
 
