@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.sagemaker_endpoint_bench import Bench, canary, variant
+from mlparity.serving.endpoints.plans import ModelContainer
+from tests.unit.sagemaker_endpoint_bench import ACCOUNT, BUCKET, IMAGE, Bench, canary, variant
 
 CAPTURE = {
     "EnableCapture": True,
@@ -294,3 +296,28 @@ def test_lists_are_paged_sorted_and_filtered(bench: Bench) -> None:
     assert len(bench.call("ListEndpoints", NameContains="e-", MaxResults=3)["Endpoints"]) == 3
     newest = bench.call("ListEndpoints")["Endpoints"]
     assert newest[0]["EndpointName"] == "bad"
+
+
+def test_what_is_approved_is_made_ready_before_it_is_deployed(bench: Bench) -> None:
+    expected: list[tuple[str, str, str]] = []
+
+    def expect(containers: Sequence[ModelContainer]) -> None:
+        expected.extend((one.image, one.model_uri, one.environment.get("LEVEL", "")) for one in containers)
+
+    bench.api = replace(bench.api, hosting=replace(bench.api.hosting, expect=expect))
+    bench.store.put_bytes(BUCKET, "m.tar.gz", b"archive")
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/m.tar.gz", "Environment": {"LEVEL": "1"}}
+    specification = {
+        "Containers": [container], "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"],
+    }  # fmt: skip
+    bench.call("CreateModelPackageGroup", ModelPackageGroupName="g")
+    given = {"ModelPackageGroupName": "g", "InferenceSpecification": specification}
+    package = bench.call("CreateModelPackage", **given)["ModelPackageArn"]
+    for status, so_many in (("Rejected", 0), ("Approved", 1), ("Approved", 1), ("Rejected", 1)):
+        bench.call("UpdateModelPackage", ModelPackageArn=package, ModelApprovalStatus=status)
+        assert len(expected) == so_many, status
+    bench.call("CreateModelPackage", **given, ModelApprovalStatus="Approved")
+    bench.call(
+        "CreateModel", ModelName="m", PrimaryContainer=container, ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/r"
+    )
+    assert expected == [(IMAGE, f"s3://{BUCKET}/m.tar.gz", "1")] * 3

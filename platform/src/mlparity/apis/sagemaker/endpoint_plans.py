@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker import model_containers, models
+from mlparity.apis.sagemaker import hosted_containers, models
 from mlparity.apis.sagemaker.context import SageMaker
 from mlparity.apis.sagemaker.errors import validation
 from mlparity.serving.endpoints.plans import (
@@ -68,7 +68,7 @@ def containers(api: SageMaker, model_name: str) -> Sequence[ModelContainer]:
     for container in found:
         api.image_metrics(container["Image"])  # raises where no runtime stands for the image
     role = model.body.get("ExecutionRoleArn", "")
-    return tuple(model_containers.hosted(api, container, role) for container in found)
+    return tuple(hosted_containers.hosted(api, container, role) for container in found)
 
 
 def capture(config: Mapping[str, Any] | None) -> CapturePlan | None:

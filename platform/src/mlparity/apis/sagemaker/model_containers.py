@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlparity.apis.sagemaker import model_packages
 from mlparity.apis.sagemaker.context import Request, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
+from mlparity.apis.sagemaker.hosted_containers import Container, artifact
 from mlparity.engine.workspace import parse_uri
 from mlparity.errors import InvalidRequestError, RuntimeUnavailableError, StorageError
-from mlparity.serving.endpoints.plans import ModelContainer
 
 _MAX_CONTAINERS = 15  # of an inference pipeline
-Container = Mapping[str, Any]
 
 
 def given(request: Request) -> Sequence[Container]:
@@ -47,24 +45,6 @@ def resolve(api: SageMaker, container: Container) -> dict[str, Any]:
     _require_image(api, container["Image"])
     _require_artifacts(api, resolved)
     return resolved
-
-
-def artifact(container: Container) -> tuple[str, bool]:
-    """(URI, whether it is a .tar.gz) of a resolved container's artifacts; ("", False) where it has none."""
-    source = container.get("ModelDataSource", {}).get("S3DataSource")
-    if source is not None:
-        return source["S3Uri"], source["CompressionType"] == "Gzip"
-    url = container.get("ModelDataUrl", "")
-    return (_as_s3(url), True) if url else ("", False)
-
-
-def hosted(api: SageMaker, container: Container, role: str) -> ModelContainer:
-    """A resolved container as endpoints run it."""
-    uri, packed = artifact(container)
-    environment = {"AWS_REGION": api.arns.region, **container["Environment"]}
-    code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-    code_uri = code if code.startswith("s3://") else ""
-    return ModelContainer(container["Image"], uri, packed, code_uri, environment, role)
 
 
 def _refuse(container: Container) -> None:
@@ -137,11 +117,3 @@ def _require_artifacts(api: SageMaker, container: Container) -> None:
         found = False
     if not found:
         raise validation(f"Could not find model data at {uri}.")
-
-
-def _as_s3(url: str) -> str:
-    """``https://s3.REGION.amazonaws.com/bucket/key`` and ``https://bucket.s3…/key`` as ``s3://bucket/key``."""
-    host = re.fullmatch(r"https://(?:(?P<bucket>[^/]+)\.)?s3[.-][^/]*/(?P<rest>.+)", url)
-    if host is None:
-        return url
-    return f"s3://{host['bucket']}/{host['rest']}" if host["bucket"] else f"s3://{host['rest']}"

@@ -9,6 +9,7 @@ from mlparity.apis.sagemaker import model_package_checks as checks
 from mlparity.apis.sagemaker.arns import model_package_of, name_of, role_of
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError, conflict, validation
+from mlparity.apis.sagemaker.hosted_containers import expect_package
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.model_package_groups import find as find_group
 from mlparity.apis.sagemaker.operation import Operation
@@ -74,6 +75,7 @@ def _create(api: SageMaker, request: Request, caller: Caller) -> Response:
         tags.set_on_create(api, arn, request)
         lineage_packages.created(api, version)
         state_events.model_package(api, version, render(api, version))
+    _expect(api, version)
     return {"ModelPackageArn": arn}
 
 
@@ -217,8 +219,15 @@ def _update(api: SageMaker, request: Request, caller: Caller) -> Response:
             comment=request.get("ApprovalDescription"),
         )
         lineage_packages.decided(api, version)
+        _expect(api, version)
     state_events.model_package(api, version, render(api, version))
     return {"ModelPackageArn": api.arns.model_package(version.group_name, version.version)}
+
+
+def _expect(api: SageMaker, version: ModelVersion) -> None:
+    """A version that may be deployed by now is made ready for it."""
+    if version.approval == "Approved":
+        expect_package(api, version.request.get("InferenceSpecification", {}))
 
 
 def _refuse_own_approval(api: SageMaker, version: ModelVersion, request: Request, caller: Caller) -> None:

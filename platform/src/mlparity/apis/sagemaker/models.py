@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker import model_containers, tags
+from mlparity.apis.sagemaker import hosted_containers, model_containers, tags
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
@@ -39,7 +39,7 @@ def make(api: SageMaker, request: Request) -> Document:
     except ConflictError:
         raise validation(f'Cannot create already existing model "{api.arns.of("model", name)}".') from None
     role = request.get("ExecutionRoleArn", "")
-    api.hosting.expect([model_containers.hosted(api, container, role) for container in resolved])
+    api.hosting.expect([hosted_containers.hosted(api, container, role) for container in resolved])
     return document
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker import model_containers, transform_capture
+from mlparity.apis.sagemaker import hosted_containers, transform_capture
 from mlparity.apis.sagemaker.arns import Arns
 from mlparity.apis.sagemaker.context import Request
 from mlparity.apis.sagemaker.errors import not_served, validation
@@ -122,7 +122,7 @@ def _model_folder(number: int) -> str:
 
 
 def _artifacts(number: int, container: Mapping[str, Any]) -> list[JobInput]:
-    uri, packed = model_containers.artifact(container)
+    uri, packed = hosted_containers.artifact(container)
     inputs = []
     if uri:
         path = f"{_OURS}/{number}/archive" if packed else _model_folder(number)
@@ -135,7 +135,7 @@ def _artifacts(number: int, container: Mapping[str, Any]) -> list[JobInput]:
 
 def _container_plan(request: Request, number: int, container: Mapping[str, Any]) -> ContainerPlan:
     environment = {**container["Environment"], **request.get("Environment", {})}
-    uri, packed = model_containers.artifact(container)
+    uri, packed = hosted_containers.artifact(container)
     code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
     if code.startswith("/opt/ml/model"):
         environment["SAGEMAKER_SUBMIT_DIRECTORY"] = code.replace("/opt/ml/model", _model_folder(number), 1)
