@@ -10,6 +10,7 @@ from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
+from mlparity.apis.sagemaker.step_outputs import step_outputs
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.state.documents import Document, DocumentFilter
 from mlparity.wire.json_values import jsonable
@@ -113,9 +114,7 @@ def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 def outputs(api: SageMaker, document: Document) -> dict[str, Any]:
     """What pipeline steps may refer to: the Describe response."""
-    value = jsonable(render(api, document))
-    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
-    return value
+    return step_outputs(render(api, document))
 
 
 OPERATIONS = (

@@ -6,18 +6,18 @@ from typing import Any
 
 from mlparity.apis.sagemaker import experiments, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
-from mlparity.apis.sagemaker.errors import in_use, not_found, validation
+from mlparity.apis.sagemaker.errors import in_use, validation
+from mlparity.apis.sagemaker.job_family import JobFamily
 from mlparity.apis.sagemaker.job_status import exit_code, failure_reason, job_status
-from mlparity.apis.sagemaker.listing import page_request, with_token
 from mlparity.apis.sagemaker.operation import Operation
 from mlparity.apis.sagemaker.processing_contract import processing_spec, refuse_unsupported
-from mlparity.apis.sagemaker.training_jobs import job_filter
+from mlparity.apis.sagemaker.step_outputs import step_outputs
 from mlparity.engine.jobs import FailureKind, Job, NewJob, Phase
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.wire.json_values import jsonable
 
-KIND = "ProcessingJob"
-_SORT = {"Name": "name", "CreationTime": "created_at", "Status": "phase"}
+_JOBS = JobFamily("Processing")
+KIND = _JOBS.kind
 _ECHOED = (
     "ProcessingInputs",
     "ProcessingOutputConfig",
@@ -108,54 +108,22 @@ def reason(job: Job) -> str:
 
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """ListProcessingJobs."""
-    page = api.jobs.repository.list(
-        job_filter(KIND, request), page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
-    )
-    return with_token({"ProcessingJobSummaries": [_summary(api, job) for job in page.items]}, page)
-
-
-def _summary(api: SageMaker, job: Job) -> Response:
-    summary: Response = {
-        "ProcessingJobName": job.name,
-        "ProcessingJobArn": api.arns.processing_job(job.name),
-        "CreationTime": job.created_at,
-        "LastModifiedTime": job.modified_at,
-        "ProcessingJobStatus": job_status(job),
-    }
-    if job.ended_at is not None:
-        summary["ProcessingEndTime"] = job.ended_at
-    if job.phase is Phase.FAILED:
-        summary["FailureReason"] = reason(job)
-    return summary
+    return _JOBS.listed(api, request, lambda job: {"FailureReason": reason(job)} if job.phase is Phase.FAILED else {})
 
 
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """StopProcessingJob: asks; a job that has ended is refused."""
-    job = find(api, request["ProcessingJobName"])
-    if job.phase.is_final:
-        raise validation(f"The request was rejected because the processing job is in status {job_status(job)}.")
-    api.jobs.stop(job.id)
-    return {}
+    return _JOBS.stop(api, find(api, request["ProcessingJobName"]))
 
 
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DeleteProcessingJob: forgets a job that has ended."""
-    try:
-        job = api.jobs.repository.find(API, KIND, request["ProcessingJobName"])
-    except NotFoundError:
-        raise not_found("Requested resource not found.") from None
-    if not job.phase.is_final:
-        raise in_use(f"Processing job {job.name} is in status {job_status(job)}: stop it before you delete it")
-    api.jobs.repository.delete(job.id)
-    api.tags.remove(api.arns.processing_job(job.name))
-    return {}
+    return _JOBS.delete(api, request)
 
 
 def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
     """What pipeline steps may refer to: the Describe response."""
-    value = jsonable(render(api, job))
-    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
-    return value
+    return step_outputs(render(api, job))
 
 
 OPERATIONS = (

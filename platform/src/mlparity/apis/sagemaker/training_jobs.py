@@ -6,10 +6,11 @@ from typing import Any
 
 from mlparity.apis.sagemaker import experiments, mlflow_resources, tags, warm_pools
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
-from mlparity.apis.sagemaker.errors import in_use, not_found, not_served, validation
+from mlparity.apis.sagemaker.errors import in_use, not_served, validation
+from mlparity.apis.sagemaker.job_family import JobFamily
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status, secondary_status, transitions
-from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
+from mlparity.apis.sagemaker.step_outputs import step_outputs
 from mlparity.apis.sagemaker.training_contract import (
     DEFAULT_MAX_RUNTIME,
     metric_definitions,
@@ -18,14 +19,13 @@ from mlparity.apis.sagemaker.training_contract import (
     shown_output,
     training_spec,
 )
-from mlparity.engine.job_repository import JobFilter
-from mlparity.engine.jobs import Job, NewJob, Phase
+from mlparity.engine.jobs import Job, NewJob
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.wire.json_values import jsonable
 
-KIND = "TrainingJob"
+_JOBS = JobFamily("Training")
+KIND = _JOBS.kind
 _MAX_METRIC_DEFINITIONS = 40  # the model's limit
-_SORT = {"Name": "name", "CreationTime": "created_at", "Status": "phase"}
 # Members of the request that Describe gives back as they came.
 _ECHOED = (
     "HyperParameters",
@@ -163,55 +163,12 @@ def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
         return {"TrainingJobSummaries": []}  # no job here has a training plan
     if "WarmPoolStatusEquals" in request:
         raise not_served("WarmPoolStatusEquals")
-    page = api.jobs.repository.list(
-        job_filter(KIND, request), page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
-    )
-    return with_token({"TrainingJobSummaries": [_summary(api, job) for job in page.items]}, page)
+    return _JOBS.listed(api, request, lambda job: _pool(api, job))
 
 
-def job_filter(kind: str, request: Request) -> JobFilter:
-    """The filters that ListTrainingJobs and ListProcessingJobs share."""
-    phases, stopping = _phases(request.get("StatusEquals"))
-    return JobFilter(
-        API,
-        kind,
-        name_contains=request.get("NameContains"),
-        phases=phases,
-        stopping=stopping,
-        modified_after=request.get("LastModifiedTimeAfter"),
-        modified_before=request.get("LastModifiedTimeBefore"),
-        **times(request),
-    )
-
-
-def _phases(status: str | None) -> tuple[list[Phase] | None, bool | None]:
-    active = [phase for phase in Phase if not phase.is_final]
-    known: dict[str, tuple[list[Phase], bool | None]] = {
-        "Completed": ([Phase.COMPLETED], None),
-        "Failed": ([Phase.FAILED], None),
-        "Stopped": ([Phase.STOPPED], None),
-        "InProgress": (active, False),
-        "Stopping": (active, True),
-    }
-    if status is None:
-        return None, None
-    return known.get(status, ([], None))
-
-
-def _summary(api: SageMaker, job: Job) -> Response:
-    summary: Response = {
-        "TrainingJobName": job.name,
-        "TrainingJobArn": api.arns.training_job(job.name),
-        "CreationTime": job.created_at,
-        "LastModifiedTime": job.modified_at,
-        "TrainingJobStatus": job_status(job),
-        "SecondaryStatus": secondary_status(job),
-    }
-    if job.ended_at is not None:
-        summary["TrainingEndTime"] = job.ended_at
-    if pool := warm_pools.status(api, job):
-        summary["WarmPoolStatus"] = pool
-    return summary
+def _pool(api: SageMaker, job: Job) -> Response:
+    pool = warm_pools.status(api, job)
+    return {"SecondaryStatus": secondary_status(job), **({"WarmPoolStatus": pool} if pool else {})}
 
 
 def update(api: SageMaker, request: Request, _caller: Caller) -> Response:
@@ -230,31 +187,17 @@ def update(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """StopTrainingJob: asks; a job that has ended is refused."""
-    job = find(api, request["TrainingJobName"])
-    if job.phase.is_final:
-        raise validation(f"The request was rejected because the training job is in status {job_status(job)}.")
-    api.jobs.stop(job.id)
-    return {}
+    return _JOBS.stop(api, find(api, request["TrainingJobName"]))
 
 
 def delete(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """DeleteTrainingJob: forgets a job that has ended; its artifacts stay."""
-    try:
-        job = api.jobs.repository.find(API, KIND, request["TrainingJobName"])
-    except NotFoundError:
-        raise not_found("Requested resource not found.") from None
-    if not job.phase.is_final:
-        raise in_use(f"Training job {job.name} is in status {job_status(job)}: stop it before you delete it")
-    api.jobs.repository.delete(job.id)
-    api.tags.remove(api.arns.training_job(job.name))
-    return {}
+    return _JOBS.delete(api, request)
 
 
 def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
     """What pipeline steps may refer to: the Describe response."""
-    value = jsonable(render(api, job))
-    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
-    return value
+    return step_outputs(render(api, job))
 
 
 OPERATIONS = (

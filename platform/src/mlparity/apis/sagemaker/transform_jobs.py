@@ -7,18 +7,18 @@ from typing import Any
 
 from mlparity.apis.sagemaker import models, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
-from mlparity.apis.sagemaker.errors import in_use, not_found, validation
+from mlparity.apis.sagemaker.errors import in_use, not_found
+from mlparity.apis.sagemaker.job_family import JobFamily
 from mlparity.apis.sagemaker.job_status import failure_reason, job_status
-from mlparity.apis.sagemaker.listing import page_request, with_token
 from mlparity.apis.sagemaker.operation import Operation
-from mlparity.apis.sagemaker.training_jobs import job_filter
+from mlparity.apis.sagemaker.step_outputs import step_outputs
 from mlparity.apis.sagemaker.transform_contract import refuse_unsupported, transform_spec
 from mlparity.engine.jobs import FailureKind, Job, NewJob, Phase
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.wire.json_values import jsonable
 
-KIND = "TransformJob"
-_SORT = {"Name": "name", "CreationTime": "created_at", "Status": "phase"}
+_JOBS = JobFamily("Transform")
+KIND = _JOBS.kind
 _ECHOED = (
     "ModelName",
     "MaxConcurrentTransforms",
@@ -42,7 +42,7 @@ def create(api: SageMaker, request: Request, _caller: Caller) -> Response:
 
 def arn(api: SageMaker, name: str) -> str:
     """Of a transform job."""
-    return api.arns.of("transform-job", name)
+    return _JOBS.arn(api, name)
 
 
 def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step: str | None = None) -> Job:
@@ -118,41 +118,17 @@ def transform_failure(job: Job) -> str:
 
 def list_(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """ListTransformJobs."""
-    page = api.jobs.repository.list(
-        job_filter(KIND, request), page_request(request, _SORT, default_sort="CreationTime", default_order="Descending")
-    )
-    return with_token({"TransformJobSummaries": [_summary(api, job) for job in page.items]}, page)
-
-
-def _summary(api: SageMaker, job: Job) -> Response:
-    summary: Response = {
-        "TransformJobName": job.name,
-        "TransformJobArn": arn(api, job.name),
-        "CreationTime": job.created_at,
-        "LastModifiedTime": job.modified_at,
-        "TransformJobStatus": job_status(job),
-    }
-    if job.ended_at is not None:
-        summary["TransformEndTime"] = job.ended_at
-    if reason := transform_failure(job):
-        summary["FailureReason"] = reason
-    return summary
+    return _JOBS.listed(api, request, lambda job: {"FailureReason": told} if (told := transform_failure(job)) else {})
 
 
 def stop(api: SageMaker, request: Request, _caller: Caller) -> Response:
     """StopTransformJob: asks; a job that has ended is refused."""
-    job = find(api, request["TransformJobName"])
-    if job.phase.is_final:
-        raise validation(f"The request was rejected because the transform job is in status {job_status(job)}.")
-    api.jobs.stop(job.id)
-    return {}
+    return _JOBS.stop(api, find(api, request["TransformJobName"]))
 
 
 def outputs(api: SageMaker, job: Job) -> dict[str, Any]:
     """What pipeline steps may refer to: the Describe response."""
-    value = jsonable(render(api, job))
-    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
-    return value
+    return step_outputs(render(api, job))
 
 
 OPERATIONS = (

@@ -11,6 +11,7 @@ from mlparity.apis.sagemaker.context import API, Caller, Request, Response, Sage
 from mlparity.apis.sagemaker.errors import SageMakerError, in_use, not_found, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
 from mlparity.apis.sagemaker.operation import Operation
+from mlparity.apis.sagemaker.step_outputs import step_outputs
 from mlparity.apis.sagemaker.training_contract import refuse_unsupported
 from mlparity.apis.sagemaker.tuning_contract import objective, plan, shown_definition, training_request
 from mlparity.apis.sagemaker.tuning_status import counters, seconds_used, statuses, summary, tuning_status
@@ -272,9 +273,7 @@ def outputs(api: SageMaker, tuning: Tuning) -> dict[str, Any]:
     trials = [trial for trial in api.tunings.repository.trials(tuning.id) if trial.succeeded]
     ranked = sorted(trials, key=lambda trial: (tuning.plan.loss(trial.objective or 0.0), trial.number))
     summaries = [summary(api, tuning, trial) for trial in ranked[:_STEP_JOBS]]
-    value = jsonable({**render(api, tuning), "TrainingJobSummaries": summaries})
-    assert isinstance(value, dict)  # noqa: S101 - jsonable keeps the kind
-    return value
+    return step_outputs({**render(api, tuning), "TrainingJobSummaries": summaries})
 
 
 OPERATIONS = (
