@@ -30,6 +30,11 @@ class ObjectInfo:
     checksums: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     part_sizes: Sequence[int] = ()  # bytes of each part of a multipart object, else empty
+    sequence: int = 0  # order of writing over the whole store; what Google calls the generation
+    crc32c: int | None = None  # of all the bytes; None where it was not computed
+    metageneration: int = 1  # how often the metadata of this version were written
+    updated_at: datetime | None = None  # when they were changed last, if ever
+    superseded_at: datetime | None = None  # when a newer version or a delete marker came; only ``Generations`` tells
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mlparity.ids import IdSource
+from mlparity.storage import crc32c
 from mlparity.storage.blobstream import BlobStream
 from mlparity.storage.bucketstore import Staged
 
@@ -135,18 +136,20 @@ class BlobFiles:
 
 
 class FileBlobWriter:
-    """Writes one blob and its MD5. One thread at a time."""
+    """Writes one blob, and computes its MD5 and CRC-32C. One thread at a time."""
 
     def __init__(self, files: BlobFiles, blob: str, path: str) -> None:
         self._files = files
         self._blob = blob
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
+        self._crc32c: int | None = 0
         self._file = open(path, "xb", buffering=0)  # noqa: PTH123, SIM115 - closed by finish or discard
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append; raises ``OSError`` where the disk is full."""
         self._md5.update(data)
+        self._crc32c = crc32c.extend(self._crc32c, data)
         self._size += len(data)
         view = memoryview(data)
         while view:
@@ -155,7 +158,7 @@ class FileBlobWriter:
     def finish(self) -> Staged:
         """Close the file; the etag is the MD5 of what was written."""
         self._file.close()
-        return Staged(blobs=((self._blob, self._size),), size=self._size, etag=self._md5.hexdigest())
+        return Staged(((self._blob, self._size),), self._size, self._md5.hexdigest(), self._crc32c)
 
     def discard(self) -> None:
         """Drop the bytes. Idempotent; does nothing once an object owns them."""

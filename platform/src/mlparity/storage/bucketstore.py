@@ -41,6 +41,11 @@ class Condition:
 
     if_match: str = ""
     if_none_match: str = ""
+    # Google's, on ``sequence`` and ``metageneration``: None asks nothing, generation 0 is "no such object".
+    generation: int | None = None
+    generation_not: int | None = None
+    metageneration: int | None = None
+    metageneration_not: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Staged:
     blobs: Sequence[tuple[str, int]]  # (blob id, bytes)
     size: int  # bytes
     etag: str
+    crc32c: int | None = None
 
 
 class BlobWriter(Protocol):

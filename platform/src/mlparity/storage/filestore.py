@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,10 +14,12 @@ from mlparity.errors import BucketExistsError, StorageError
 from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.state.schema.storage import objects
+from mlparity.storage import crc32c
 from mlparity.storage.base import Deleted, Listing, ObjectInfo
 from mlparity.storage.blobs import BlobFiles, FileBlobWriter
 from mlparity.storage.buckets import BucketTable
 from mlparity.storage.bucketstore import Condition, OpenObject, Properties, Staged, VersionPage
+from mlparity.storage.generations import Generations
 from mlparity.storage.listing import list_keys, list_versions
 from mlparity.storage.rehash import content_md5
 from mlparity.storage.rows import (
@@ -28,6 +31,7 @@ from mlparity.storage.rows import (
     require_version,
     to_object,
 )
+from mlparity.storage.sessions import UploadSessions
 from mlparity.storage.transactions import BlobTransactions
 from mlparity.storage.uploads import MultipartUploads
 from mlparity.storage.versions import Stamp, check_condition, delete_version, write_version
@@ -52,6 +56,8 @@ class FileObjectStore:
         self.region = region
         self.buckets = BucketTable(database, self._transactions, clock, region)
         self.uploads = MultipartUploads(database, self._transactions, clock, ids)
+        self.sessions = UploadSessions(database, self._transactions, self._files, clock, ids)
+        self.generations = Generations(database, self._transactions, clock, ids, self)
 
     def recover(self) -> int:
         """Remove what a crash left and no row names; returns how many blobs that were."""
@@ -182,7 +188,27 @@ class FileObjectStore:
         row, stream = self._pinned(bucket, key, version_id)
         with stream:
             etag = content_md5(stream, observe) if observe or "-" in row.etag else row.etag
-            return Staged(self._files.link(row.blobs), row.size, etag)
+            return Staged(self._files.link(row.blobs), row.size, etag, row.crc32c)
+
+    def stage_concatenation(self, bucket: str, parts: Sequence[tuple[str, str]]) -> Staged:
+        """Stage the bytes of ``(key, version id)`` of a bucket one after another. The files are linked, not copied.
+
+        The etag is made as that of a multipart object is: an MD5 over the parts' own, and the count of files.
+        """
+        blobs: list[tuple[str, int]] = []
+        digest = hashlib.md5(usedforsecurity=False)
+        whole: int | None = 0
+        try:
+            for key, version_id in parts:
+                row, stream = self._pinned(bucket, key, version_id)
+                with stream:
+                    blobs += self._files.link(row.blobs)
+                digest.update(bytes.fromhex(row.etag.partition("-")[0]))
+                whole = crc32c.combine(whole, row.crc32c, row.size)
+        except BaseException:
+            self._files.discard(blob for blob, _ in blobs)
+            raise
+        return Staged(tuple(blobs), sum(size for _, size in blobs), f"{digest.hexdigest()}-{len(blobs)}", whole)
 
     def unstage(self, staged: Staged) -> None:
         """Drop staged bytes that no object took."""

@@ -23,7 +23,21 @@ _FIRST_BATCH = 32  # rows read at once with a delimiter; adapts to how much fold
 _SMALLEST_BATCH = 8
 _LARGEST_BATCH = 1001
 
-_KEYS: Select[Any] = (
+
+def _newest(columns: Select[Any]) -> Select[Any]:
+    return (
+        columns.where(
+            objects.c.bucket == bindparam("bucket"),
+            objects.c.is_latest.is_(True),
+            objects.c.is_delete_marker.is_(False),
+            objects.c.key >= bindparam("low"),
+        )
+        .order_by(objects.c.key)
+        .limit(bindparam("batch"))
+    )
+
+
+_KEYS = _newest(
     select(
         objects.c.bucket,
         objects.c.key,
@@ -33,17 +47,15 @@ _KEYS: Select[Any] = (
         objects.c.created_at,
         objects.c.headers,
         objects.c.checksums,
+        objects.c.sequence,
+        objects.c.crc32c,
+        objects.c.metageneration,
+        objects.c.updated_at,
     )
-    .where(
-        objects.c.bucket == bindparam("bucket"),
-        objects.c.is_latest.is_(True),
-        objects.c.is_delete_marker.is_(False),
-        objects.c.key >= bindparam("low"),
-    )
-    .order_by(objects.c.key)
-    .limit(bindparam("batch"))
 )
 _KEYS_BELOW = _KEYS.where(objects.c.key < bindparam("high"))
+_WHOLE_ROWS = _newest(select(objects))
+_WHOLE_ROWS_BELOW = _WHOLE_ROWS.where(objects.c.key < bindparam("high"))
 
 
 def after_prefix(prefix: str) -> str | None:
@@ -70,6 +82,22 @@ class _Source(Protocol):
     """Reads up to ``batch`` rows from ``low`` (inclusive) on; ``seen`` is the last row taken, if any."""
 
     def read(self, low: str, seen: Row[Any] | None, batch: int) -> Sequence[Row[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which keys to list: those below ``prefix``, from ``start`` on, and before ``end``. "" asks nothing."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    start: str = ""
+    end: str = ""
+
+    @property
+    def high(self) -> str | None:
+        """The first key after all of them; None where there is none."""
+        after = after_prefix(self.prefix)
+        return min(after, self.end) if after and self.end else after or self.end or None
 
 
 @dataclass(frozen=True)
@@ -129,15 +157,16 @@ def _first_key(prefix: str, marker: str, delimiter: str) -> tuple[str, bool] | N
 class _KeySource:
     connection: Connection
     bucket: str
-    prefix: str
+    high: str | None
+    whole: bool = False
 
     def read(self, low: str, seen: Row[Any] | None, batch: int) -> Sequence[Row[Any]]:
-        high = after_prefix(self.prefix)
         # "\0" is the smallest addition to a key, so this begins right after the row seen last.
         values = {"bucket": self.bucket, "low": low if seen is None else seen.key + "\0", "batch": batch}
-        if high is None:
-            return self.connection.execute(_KEYS, values).all()
-        return self.connection.execute(_KEYS_BELOW, {**values, "high": high}).all()
+        if self.high is None:
+            return self.connection.execute(_WHOLE_ROWS if self.whole else _KEYS, values).all()
+        below = _WHOLE_ROWS_BELOW if self.whole else _KEYS_BELOW
+        return self.connection.execute(below, {**values, "high": self.high}).all()
 
 
 def list_keys(
@@ -148,7 +177,7 @@ def list_keys(
     if begin is None or limit <= 0:
         return Listing((), (), None)
     low = begin[0] if begin[1] else begin[0] + "\0"
-    page = _walk(_KeySource(connection, bucket, prefix), low, prefix, delimiter, limit)
+    page = _walk(_KeySource(connection, bucket, after_prefix(prefix)), low, prefix, delimiter, limit)
     listed = [
         ObjectInfo(
             bucket=bucket,
@@ -159,10 +188,25 @@ def list_keys(
             created_at=row.created_at,
             headers=row.headers,
             checksums=row.checksums,
+            sequence=row.sequence,
+            crc32c=row.crc32c,
+            metageneration=row.metageneration,
+            updated_at=row.updated_at,
         )
         for row in page.rows
     ]
     return Listing(listed, page.prefixes, _key_of(page.last))
+
+
+def list_span(connection: Connection, bucket: str, span: Span, start_after: str, limit: int) -> Listing:
+    """As ``list_keys``, within a span of keys, and with everything about the objects."""
+    begin = _first_key(span.prefix, start_after, span.delimiter)
+    if begin is None or limit <= 0:
+        return Listing((), (), None)
+    low = max(begin[0] if begin[1] else begin[0] + "\0", span.start)
+    source = _KeySource(connection, bucket, span.high, whole=True)
+    page = _walk(source, low, span.prefix, span.delimiter, limit)
+    return Listing([to_object(row) for row in page.rows], page.prefixes, _key_of(page.last))
 
 
 @dataclass(frozen=True)
@@ -200,6 +244,54 @@ def list_versions(
     page = _walk(_VersionSource(connection, bucket, prefix, position), low, prefix, delimiter, limit)
     next_version = None if page.last is None or isinstance(page.last, str) else str(page.last.version_id)
     return VersionPage([to_object(row) for row in page.rows], page.prefixes, _key_of(page.last), next_version)
+
+
+@dataclass(frozen=True)
+class GenerationPage:
+    """Versions without delete markers in order of key and age, and where the next page starts (None: last page)."""
+
+    objects: Sequence[ObjectInfo]
+    prefixes: Sequence[str]
+    next: tuple[str, int] | None  # the last (key, sequence), or (prefix, 0)
+
+
+@dataclass(frozen=True)
+class _GenerationSource:
+    connection: Connection
+    bucket: str
+    high: str | None
+    marker: tuple[str, int] | None  # (key, sequence) that the page before ended with
+
+    def read(self, low: str, seen: Row[Any] | None, batch: int) -> Sequence[Row[Any]]:
+        conditions: list[ColumnElement[bool]] = [
+            objects.c.bucket == self.bucket,
+            objects.c.is_delete_marker.is_(False),
+            objects.c.key >= low,
+        ]
+        if self.high is not None:
+            conditions.append(objects.c.key < self.high)
+        marker = self.marker if seen is None else (seen.key, seen.sequence)
+        if marker is not None and marker[0] == low:
+            conditions.append((objects.c.key > low) | (objects.c.sequence > marker[1]))
+        query = select(objects).where(*conditions).order_by(objects.c.key, objects.c.sequence).limit(batch)
+        return self.connection.execute(query).all()
+
+
+def list_generations(
+    connection: Connection, bucket: str, span: Span, after: tuple[str, int], limit: int
+) -> GenerationPage:
+    """One page of all versions in the order that they were written in, key by key."""
+    begin = _first_key(span.prefix, after[0], span.delimiter)
+    if begin is None or limit <= 0:
+        return GenerationPage((), (), None)
+    low = max(begin[0], span.start)
+    marker = after if after[1] and not begin[1] else None
+    if not begin[1] and marker is None and low == begin[0]:
+        low += "\0"
+    page = _walk(_GenerationSource(connection, bucket, span.high, marker), low, span.prefix, span.delimiter, limit)
+    last = page.last
+    following = None if last is None else (last, 0) if isinstance(last, str) else (str(last.key), int(last.sequence))
+    return GenerationPage([to_object(row) for row in page.rows], page.prefixes, following)
 
 
 def _sequence(connection: Connection, bucket: str, marker: tuple[str, str]) -> int | None:

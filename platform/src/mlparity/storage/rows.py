@@ -103,6 +103,10 @@ def to_object(row: Row[Any]) -> ObjectInfo:
         checksums=row.checksums,
         tags=row.tags,
         part_sizes=tuple(size for _, size in row.blobs) if "-" in row.etag else (),
+        sequence=row.sequence,
+        crc32c=row.crc32c,
+        metageneration=row.metageneration,
+        updated_at=row.updated_at,
     )
 
 

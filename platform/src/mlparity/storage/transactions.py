@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, insert, select
 
 from mlparity.state import Database
-from mlparity.state.schema.storage import doomed_blobs, objects, upload_parts
+from mlparity.state.schema.storage import doomed_blobs, objects, session_chunks, upload_parts
 from mlparity.storage.blobs import BlobFiles
 
 _RECOVERY_BATCH = 500
@@ -89,7 +89,8 @@ def _named(connection: Connection, staged: set[str]) -> set[str]:
     named: set[str] = set()
     for row in connection.execution_options(yield_per=_RECOVERY_BATCH).execute(select(objects.c.blobs)):
         named.update(blob for blob, _ in row.blobs if blob in staged)
-    for row in connection.execute(select(upload_parts.c.blob)):
-        if row.blob in staged:
-            named.add(row.blob)
+    for table in (upload_parts, session_chunks):
+        for row in connection.execute(select(table.c.blob)):
+            if row.blob in staged:
+                named.add(row.blob)
     return named

@@ -17,6 +17,7 @@ from mlparity.errors import InvalidPartError, InvalidPartOrderError, PartTooSmal
 from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.state.schema.storage import upload_parts, uploads
+from mlparity.storage import crc32c
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import Condition, PartInfo, Properties, Staged, UploadInfo, UploadPage
 from mlparity.storage.listing import list_uploads
@@ -81,6 +82,7 @@ class MultipartUploads:
                     size=size,
                     etag=part.etag,
                     checksums=part.checksums,
+                    crc32c=staged.crc32c,
                     created_at=part.created_at,
                 )
             )
@@ -162,4 +164,7 @@ def _assemble(rows: Sequence[Row[Any]], parts: Sequence[tuple[int, str]]) -> Sta
             )
     digest = hashlib.md5(b"".join(bytes.fromhex(row.etag) for row in chosen), usedforsecurity=False).hexdigest()
     blobs = tuple((row.blob, row.size) for row in chosen)
-    return Staged(blobs, sum(row.size for row in chosen), f"{digest}-{len(chosen)}")
+    whole: int | None = 0
+    for row in chosen:
+        whole = crc32c.combine(whole, row.crc32c, row.size)
+    return Staged(blobs, sum(row.size for row in chosen), f"{digest}-{len(chosen)}", whole)

@@ -5,11 +5,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 
 from mlparity.errors import PreconditionFailedError
 from mlparity.ids import IdSource
@@ -20,8 +20,9 @@ from mlparity.storage.rows import NULL_VERSION, find_version, lock_bucket, no_su
 from mlparity.storage.transactions import Change
 
 _VERSION_ID_LENGTH = 32
-_NEXT_SEQUENCE = select(func.coalesce(func.max(objects.c.sequence), 0) + 1).scalar_subquery()
-_INSERT = insert(objects).values(sequence=_NEXT_SEQUENCE)
+_FOLLOWING = select(func.coalesce(func.max(objects.c.sequence), 0) + 1).scalar_subquery()
+_NEXT_SEQUENCE = case((bindparam("microseconds") < _FOLLOWING, _FOLLOWING), else_=bindparam("microseconds"))
+_INSERT = insert(objects).values(sequence=_NEXT_SEQUENCE).returning(objects.c.sequence)
 _THIS = (
     objects.c.bucket == bindparam("this_bucket"),
     objects.c.key == bindparam("this_key"),
@@ -65,9 +66,9 @@ def write_version(
         checksums=plain(properties.checksums),
         tags=plain(properties.tags),
         part_sizes=tuple(size for _, size in staged.blobs) if "-" in staged.etag else (),
+        crc32c=staged.crc32c,
     )
-    _insert(change.connection, info, staged)
-    return info
+    return replace(info, sequence=_insert(change.connection, info, staged))
 
 
 def delete_version(
@@ -105,6 +106,23 @@ def check_condition(condition: Condition, bucket: str, key: str, current: Row[An
             raise PreconditionFailedError(f"{bucket}/{key} has changed", f"its entity tag is {etag}")
     if condition.if_none_match and exists and condition.if_none_match in ("*", etag):
         raise PreconditionFailedError(f"{bucket}/{key} exists already")
+    _check_generations(condition, bucket, key, current if exists else None)
+
+
+def _check_generations(condition: Condition, bucket: str, key: str, current: Row[Any] | None) -> None:
+    """https://cloud.google.com/storage/docs/request-preconditions."""
+    generation = current.sequence if current is not None else 0
+    metageneration = current.metageneration if current is not None else None
+    if (
+        condition.generation not in (None, generation)
+        or condition.generation_not == generation
+        or condition.metageneration not in (None, metageneration)
+        or (condition.metageneration_not is not None and condition.metageneration_not == metageneration)
+    ):
+        raise PreconditionFailedError(
+            f"{bucket}/{key} is not in the state that was asked for",
+            f"its generation is {generation}, its metageneration {metageneration or 0}",
+        )
 
 
 def _make_room(change: Change, bucket: str, key: str, versioning: str, current: Row[Any] | None, stamp: Stamp) -> str:
@@ -145,10 +163,12 @@ def _this(row: Row[Any]) -> dict[str, str]:
     return {"this_bucket": row.bucket, "this_key": row.key, "this_version": row.version_id}
 
 
-def _insert(connection: Connection, info: ObjectInfo, staged: Staged) -> None:
-    connection.execute(
+def _insert(connection: Connection, info: ObjectInfo, staged: Staged) -> int:
+    """Write the row; returns its sequence."""
+    sequence = connection.scalar(
         _INSERT,
         {
+            "microseconds": int(info.created_at.timestamp() * 1_000_000),
             "bucket": info.bucket,
             "key": info.key,
             "version_id": info.version_id,
@@ -161,6 +181,10 @@ def _insert(connection: Connection, info: ObjectInfo, staged: Staged) -> None:
             "user_metadata": info.user_metadata,
             "checksums": info.checksums,
             "tags": info.tags,
+            "crc32c": info.crc32c,
+            "metageneration": info.metageneration,
             "created_at": info.created_at,
+            "updated_at": info.updated_at,
         },
     )
+    return int(sequence or 0)

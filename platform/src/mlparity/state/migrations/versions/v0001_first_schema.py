@@ -175,7 +175,10 @@ def upgrade() -> None:
     sa.Column('user_metadata', sa.JSON(), nullable=False),
     sa.Column('checksums', sa.JSON(), nullable=False),
     sa.Column('tags', sa.JSON(), nullable=False),
+    sa.Column('crc32c', sa.BigInteger(), nullable=True),
+    sa.Column('metageneration', sa.BigInteger(), nullable=False),
     sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('bucket', 'key', 'version_id', name=op.f('pk_objects'))
     )
     with op.batch_alter_table('objects', schema=None) as batch_op:
@@ -284,8 +287,31 @@ def upgrade() -> None:
     sa.Column('size', sa.BigInteger(), nullable=False),
     sa.Column('etag', sa.String(length=64), nullable=False),
     sa.Column('checksums', sa.JSON(), nullable=False),
+    sa.Column('crc32c', sa.BigInteger(), nullable=True),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('upload_id', 'number', name=op.f('pk_upload_parts'))
+    )
+    op.create_table('upload_sessions',
+    sa.Column('session_id', sa.String(length=64), nullable=False),
+    sa.Column('bucket', sa.String(length=63), nullable=False),
+    sa.Column('key', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql'), nullable=False),
+    sa.Column('request', sa.JSON(), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.Column('crc32c', sa.BigInteger(), nullable=True),
+    sa.Column('version_id', sa.String(length=64), nullable=False),
+    sa.Column('sequence', sa.BigInteger(), nullable=True),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('session_id', name=op.f('pk_upload_sessions'))
+    )
+    with op.batch_alter_table('upload_sessions', schema=None) as batch_op:
+        batch_op.create_index('ix_upload_sessions_created', ['created_at'], unique=False)
+
+    op.create_table('session_chunks',
+    sa.Column('session_id', sa.String(length=64), nullable=False),
+    sa.Column('offset', sa.BigInteger(), nullable=False),
+    sa.Column('blob', sa.String(length=64), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('session_id', 'offset', name=op.f('pk_session_chunks'))
     )
     op.create_table('uploads',
     sa.Column('upload_id', sa.String(length=64), nullable=False),
