@@ -191,7 +191,7 @@ def test_containers_in_a_row_are_one_worker(executor: SandboxExecutor, tmp_path:
         answer = send(ready.sockets[0], b"0", "application/json")
         assert (answer.text, answer.content_type) == ("01text/csv", "a/b")
         temporary = Path(ready.sockets[0]).parents[1]
-        assert send(ready.sockets[0], b"\xff", "text/csv").status == 500  # the first container's answer
+        assert send(ready.sockets[0], b"\xff", "text/csv").status == 400  # the first container's answer
         one = Path(ready.sockets[0]).parent / "2"
         os.kill(listener_pid(one) or 0, signal.SIGKILL)
         again = yard.until("d-1", lambda now: len(now.sockets) == 1 and now.sockets != ready.sockets)

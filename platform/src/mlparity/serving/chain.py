@@ -1,5 +1,8 @@
 """Several model servers as one model: SageMaker's inference pipelines, and servers that listen on a port.
 
+What such a server answers at its vendor's routes is answered at ``/ping`` and ``/invocations``, which the fleet and
+the router ask.
+
 https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipelines.html
 """
 
@@ -21,30 +24,38 @@ class ChainModel:
     library = False
     execution_parameters: Mapping[str, Any] | None = None
 
-    def __init__(self, addresses: Sequence[str], timeout: float) -> None:
+    def __init__(
+        self, addresses: Sequence[str], timeout: float, routes: tuple[str, str] = ("/ping", "/invocations")
+    ) -> None:
+        """``routes``: of the servers' health and of their predictions."""
         self._servers = [Upstream(address) for address in addresses]
         self._timeout = timeout
+        self._health, self._predict = routes
 
     def healthy(self) -> bool:
         """Whether every server answers its ping."""
         try:
-            return all(one.request("GET", "/ping", b"", {}, _PING_SECONDS).ok for one in self._servers)
+            return all(one.request("GET", self._health, b"", {}, _PING_SECONDS).ok for one in self._servers)
         except NoAnswerError:
             return False
 
     def invoke(self, payload: Payload) -> Reply:
         """Through all of them. The first failure is the answer."""
         headers = {name: value for name, value in payload.headers.items() if name.startswith(_FORWARDED)}
-        steps = [_Step(number, server, headers, self._timeout) for number, server in enumerate(self._servers, 1)]
+        steps = [
+            _Step(number, server, self._predict, headers, self._timeout)
+            for number, server in enumerate(self._servers, 1)
+        ]
         said = payload.headers
         answer = in_order(steps, payload.body, said.get("content-type", ""), said.get("accept", ""))
         return Reply(answer.body, answer.content_type or "application/octet-stream", answer.status)
 
 
 class _Step:
-    def __init__(self, number: int, server: Upstream, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, number: int, server: Upstream, path: str, headers: Mapping[str, str], timeout: float) -> None:
         self._number = number
         self._server = server
+        self._path = path
         self._headers = headers
         self._timeout = timeout
 
@@ -53,7 +64,7 @@ class _Step:
         if content_type:
             headers["content-type"] = content_type
         try:
-            return self._server.request("POST", "/invocations", body, headers, self._timeout)
+            return self._server.request("POST", self._path, body, headers, self._timeout)
         except NoAnswerError as error:
             status = 504 if error.timed_out else 502
             raise RefusedError(status, f"container {self._number} did not answer: {error}") from error

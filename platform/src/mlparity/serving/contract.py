@@ -22,7 +22,15 @@ Route = Callable[[HttpRequest], Reply]
 
 
 class Contract(Protocol):
-    """What a vendor promises that a model container answers."""
+    """What a vendor promises that a model container answers.
+
+    The fleet and the router ask every worker at ``/ping`` and ``/invocations``, whatever its vendor's routes are:
+    a contract has these beside its own.
+    """
+
+    def load(self, environment: Mapping[str, str]) -> Servable:
+        """The container's model. Raises ``RefusedError`` where it cannot be loaded."""
+        ...
 
     def routes(self, model: Servable) -> Mapping[tuple[str, str], Route]:
         """(method, path) -> what answers it. A route may raise ``RefusedError``."""

@@ -1,8 +1,9 @@
 """The program: ``python -m mlparity.serving.server``. Loads the model, then answers until it is told to stop.
 
-``--chain`` serves no model of its own, but those of other servers, one after the other: see ``chain``.
-Listens on ``--socket PATH``, else on the loopback port ``--port`` or SAGEMAKER_BIND_TO_PORT (8080). The model is in
-SM_MODEL_DIR (/opt/ml/model). A model that does not load ends the program with code 1 and the reason in its log.
+``--contract`` says which vendor's containers it is one of. ``--chain`` serves no model of its own, but those of other
+servers, one after the other: see ``chain``. Listens on ``--socket PATH``, else on the loopback port ``--port`` or
+SAGEMAKER_BIND_TO_PORT (8080). The model is in SM_MODEL_DIR (/opt/ml/model). A model that does not load ends the program
+with code 1 and the reason in its log.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from mlparity.serving.chain import ChainModel
 from mlparity.serving.contract import Contract
 from mlparity.serving.exchange import RefusedError
 from mlparity.serving.http_server import ModelServer
-from mlparity.serving.loading import ModelFolder, load
 from mlparity.serving.model import Servable
 from mlparity.serving.pace import Pace
 from mlparity.serving.sagemaker import SageMakerContract
+from mlparity.serving.vertex import VertexContract
 
 _LOG = logging.getLogger("mlparity.serving")
-CONTRACTS: Mapping[str, type[Contract]] = {"sagemaker": SageMakerContract}
+CONTRACTS: Mapping[str, Callable[[Mapping[str, str]], Contract]] = {  # name -> made with the environment
+    "sagemaker": lambda _environment: SageMakerContract(),
+    "vertex": VertexContract,
+}
 _PORT = "8080"
 _BACKLOG = 1024
 _CHAIN_WORKERS = 32
@@ -39,23 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s: %(message)s")
     environment = os.environ
+    contract = CONTRACTS[options.contract](environment)
     model: Servable
-    model = ChainModel(options.chain, options.chain_timeout) if options.chain else _loaded(environment)
+    if options.chain:
+        model = ChainModel(options.chain, options.chain_timeout, tuple(options.chain_routes))
+    else:
+        model = _loaded(contract, environment)
     workers = int(environment.get("SAGEMAKER_MODEL_SERVER_WORKERS") or os.cpu_count() or 1)
     if options.chain:
         workers = max(workers, _CHAIN_WORKERS)  # they only wait
-    server = ModelServer(CONTRACTS[options.contract]().routes(model), workers, Pace(library=model.library))
+    server = ModelServer(contract.routes(model), workers, Pace(library=model.library))
     gc.collect()
     gc.freeze()  # what was loaded stays: later collections need not look at it
     _run(serve(server, options))
 
 
-def _loaded(environment: Mapping[str, str]) -> Servable:
-    folder = Path(environment.get("SM_MODEL_DIR", "/opt/ml/model"))
-    code = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-    source = ModelFolder(folder, environment, Path(code) if code.startswith("/") else None)
+def _loaded(contract: Contract, environment: Mapping[str, str]) -> Servable:
     try:
-        return load(source)
+        return contract.load(environment)
     except RefusedError as error:
         _LOG.error("the model cannot be loaded: %s", error.message)
         sys.exit(1)
@@ -91,6 +95,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--socket", default="")
     parser.add_argument("--port", type=int, default=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", _PORT)))
     parser.add_argument("--chain", nargs="+", default=(), metavar="ADDRESS")
+    parser.add_argument("--chain-routes", nargs=2, default=("/ping", "/invocations"), metavar="PATH")
     parser.add_argument("--chain-timeout", type=float, default=60.0, metavar="SECONDS")
     return parser.parse_args(arguments)
 

@@ -1,6 +1,7 @@
 """The router's process: ``python -m mlparity.stack.serve_router --settings JSON --control FD …``.
 
-Composes the vendor-neutral router with SageMaker's runtime front. ``stack.router`` makes its command line.
+Composes the vendor-neutral router with SageMaker's runtime front and Vertex AI's prediction front. ``stack.router``
+makes its command line.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from mlparity.apis.sagemaker.runtime import capture_record
 from mlparity.apis.sagemaker.runtime.errors import Errors
 from mlparity.apis.sagemaker.runtime.front import RuntimeFront
 from mlparity.apis.sagemaker.runtime.signatures import Scope, Signatures, Told
+from mlparity.apis.vertex.runtime import logging_record
+from mlparity.apis.vertex.runtime.front import PredictionFront
+from mlparity.apis.vertex.runtime.paths import API as VERTEX
 from mlparity.clock import SystemClock
-from mlparity.serving.routing.capture import CaptureSpool, SpoolSettings
+from mlparity.serving.routing.capture import Captured, CaptureSpool, SpoolSettings
 from mlparity.serving.routing.control import Channel
 from mlparity.serving.routing.dispatching import Dispatcher
 from mlparity.serving.routing.elsewhere import Elsewhere
@@ -51,7 +55,7 @@ def _parts(settings: RouterSettings, elsewhere: str, channel: Channel) -> Parts:
     clock = SystemClock()
     random = Random(SystemRandom().getrandbits(64))  # noqa: S311 - shares of traffic and request ids, no secrets
     spool_settings = SpoolSettings(Path(settings.spool), settings.capture_seconds)
-    spool = CaptureSpool(spool_settings, capture_record.line, channel.spooled, loop, clock, random)
+    spool = CaptureSpool(spool_settings, _record, channel.spooled, loop, clock, random)
     dispatcher = Dispatcher(loop, random, time.perf_counter, Measurements(), spool)
 
     def ask(scope: Scope, told: Told) -> None:
@@ -62,9 +66,17 @@ def _parts(settings: RouterSettings, elsewhere: str, channel: Channel) -> Parts:
 
     errors = Errors(settings.region, settings.account_id)
     signatures = Signatures(ask, clock)
-    front = RuntimeFront(dispatcher, signatures, errors, clock, random, Elsewhere(elsewhere, loop))
-    forwarded = RuntimeFront(dispatcher, signatures, errors, clock, random, None)
-    return Parts(dispatcher, spool, front, forwarded)
+    runtime = RuntimeFront(dispatcher, signatures, errors, clock, random, Elsewhere(elsewhere, loop))
+    runtime_forwarded = RuntimeFront(dispatcher, signatures, errors, clock, random, None)
+    front = PredictionFront(dispatcher, clock, runtime)
+    return Parts(dispatcher, spool, front, PredictionFront(dispatcher, clock, runtime_forwarded))
+
+
+def _record(item: Captured) -> bytes:
+    """A captured request in the layout of the API that its endpoint belongs to."""
+    if item.endpoint.startswith(f"{VERTEX}/"):
+        return logging_record.line(item)
+    return capture_record.line(item)
 
 
 def main() -> int:

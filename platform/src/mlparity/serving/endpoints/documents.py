@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from mlparity.serving.endpoints.endpoints import RolloutEvent, RolloutPhase, RolloutStage
 from mlparity.serving.endpoints.plans import ModelContainer, Revision, RolloutPolicy, VariantPlan
-from mlparity.serving.endpoints.record import EndpointRecord, Member, RolloutRecord, Side
+from mlparity.serving.endpoints.record import EndpointRecord, Member, Reshaping, RolloutRecord, Side
 
 
 def endpoint_document(record: EndpointRecord) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def endpoint_document(record: EndpointRecord) -> dict[str, Any]:
         "before": {deployment: list(values) for deployment, values in record.before.items()},
         "scale_until": _text(record.scale_until),
         "restart_at": _text(record.restart_at),
+        "reshaping": _reshaping_document(record.reshaping) if record.reshaping else None,
     }
 
 
@@ -37,6 +38,7 @@ def endpoint_members(document: Mapping[str, Any]) -> dict[str, Any]:
         "before": {deployment: (float(one[0]), int(one[1])) for deployment, one in document["before"].items()},
         "scale_until": _time(document["scale_until"]),
         "restart_at": _time(document["restart_at"]),
+        "reshaping": _reshaping(document["reshaping"]) if document.get("reshaping") else None,
     }
 
 
@@ -101,8 +103,21 @@ def _side_document(side: Side) -> dict[str, Any]:
 
 
 def _side(document: Mapping[str, Any]) -> Side:
-    members = tuple(Member(**{**item, "plan": _plan(item["plan"])}) for item in document["members"])
-    return Side(Revision.from_json(document["revision"]), members)
+    return Side(Revision.from_json(document["revision"]), tuple(map(_member, document["members"])))
+
+
+def _reshaping_document(reshaping: Reshaping) -> dict[str, Any]:
+    added = [asdict(member) for member in reshaping.added]
+    return {"revision": reshaping.revision.to_json(), "added": added, "applied": reshaping.applied}
+
+
+def _reshaping(document: Mapping[str, Any]) -> Reshaping:
+    added = tuple(map(_member, document["added"]))
+    return Reshaping(Revision.from_json(document["revision"]), added, document["applied"])
+
+
+def _member(document: Mapping[str, Any]) -> Member:
+    return Member(**{**document, "plan": _plan(document["plan"])})
 
 
 def _plan(document: Mapping[str, Any]) -> VariantPlan:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from mlparity.serving.endpoints import rollout as rollouts
 from mlparity.serving.endpoints.endpoints import EndpointPhase
-from mlparity.serving.endpoints.record import SERVING, EndpointRecord
+from mlparity.serving.endpoints.record import SERVING, EndpointRecord, Reshaping
 from mlparity.serving.endpoints.view import View
 
 _RESTART_SECONDS = 30  # between starts of what could not be started again after a restart of the stack
@@ -47,7 +47,7 @@ def _by_phase(record: EndpointRecord, view: View) -> EndpointRecord | None:
     if record.phase is EndpointPhase.CREATING:
         return _create(record, view)
     if record.phase is EndpointPhase.UPDATING:
-        return _scale(record, view)
+        return _scale(record, view) if record.reshaping is None else _reshape(record, record.reshaping, view)
     if record.phase is EndpointPhase.ROLLING_BACK:
         return record.enter(EndpointPhase.IN_SERVICE, view.now)
     if record.phase is EndpointPhase.DELETING and not record.retiring:
@@ -88,6 +88,29 @@ def _scale(record: EndpointRecord, view: View) -> EndpointRecord | None:
         scale_until=None,
         failure_reason=f"The number of instances could not be changed in time: variant {names}.",
     )
+
+
+def _reshape(record: EndpointRecord, reshaping: Reshaping, view: View) -> EndpointRecord | None:
+    """All that come take requests once all their workers answer; what goes has finished its own before it is over."""
+    if reshaping.applied:
+        return None if record.retiring else record.enter(EndpointPhase.IN_SERVICE, view.now, reshaping=None)
+    failure = view.failure(reshaping.added)
+    if failure is not None:
+        added = tuple(member.deployment for member in reshaping.added)
+        return record.enter(
+            EndpointPhase.ROLLING_BACK,
+            view.now,
+            reshaping=None,
+            failure_reason=failure,
+            retiring=(*record.retiring, *added),
+        )
+    if not all(view.is_whole(member, member.instances) for member in reshaping.added):
+        return None
+    side = reshaping.side(record.blue)
+    kept = {member.deployment for member in side.members}
+    gone = tuple(member.deployment for member in record.blue.members if member.deployment not in kept)
+    applied = replace(reshaping, applied=True)
+    return replace(record, blue=side, retiring=(*record.retiring, *gone), reshaping=applied)
 
 
 def _replace_failed(record: EndpointRecord, view: View) -> EndpointRecord | None:

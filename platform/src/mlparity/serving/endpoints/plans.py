@@ -22,6 +22,13 @@ class ModelContainer:
     code_uri: str = ""  # s3://…/sourcedir.tar.gz with the inference code, where it is not in the model
     environment: Mapping[str, str] = field(default_factory=dict)
     role: str = ""  # whose credentials its code gets, in the vendor's own naming; "": the stack's own
+    contract: str = "sagemaker"  # what its server answers and how it is started: see ``serving.server.CONTRACTS``
+    # How a server of its own is started and asked, where the contract leaves that to the model.
+    command: Sequence[str] = ()  # in place of the image's entry point
+    arguments: Sequence[str] = ()
+    port: int = 8080
+    health_route: str = "/ping"
+    predict_route: str = "/invocations"
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class VariantPlan:
     shadow: bool = False  # gets copies of requests; its answers never reach a client
     startup_seconds: int = 600  # until the first healthy /ping
     invocation_seconds: float = 60.0  # until a request is given up
+    labels: Mapping[str, str] = field(default_factory=dict)  # what the vendor's wire front tells of it in an answer
 
 
 @dataclass(frozen=True)

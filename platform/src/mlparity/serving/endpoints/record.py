@@ -88,6 +88,25 @@ class RolloutRecord:
 
 
 @dataclass(frozen=True)
+class Reshaping:
+    """Variants that come and go while the others serve on."""
+
+    revision: Revision  # that will serve
+    added: Sequence[Member]
+    applied: bool = False  # it serves; what went is ending
+
+    def side(self, blue: Side) -> Side:
+        """The side that follows ``blue``: those that stay keep their workers, and have the weights of the revision."""
+        added = {member.plan.name: member for member in self.added}
+        kept = {member.plan.name: member for member in blue.members}
+        members = tuple(
+            added.get(plan.name) or replace(kept[plan.name], plan=plan, weight=plan.weight)
+            for plan in self.revision.variants
+        )
+        return Side(self.revision, members)
+
+
+@dataclass(frozen=True)
 class EndpointRecord:
     """An endpoint as stored."""
 
@@ -111,6 +130,7 @@ class EndpointRecord:
     )  # deployment -> weight and count to go back to
     scale_until: datetime | None = None  # when a change of counts is given up
     restart_at: datetime | None = None  # when deployments that have failed are started anew
+    reshaping: Reshaping | None = None
 
     @property
     def key(self) -> str:
@@ -136,6 +156,9 @@ class EndpointRecord:
         if rollout and rollout.stage is not RolloutStage.RETIRING:
             for member in rollout.green.members:
                 yield member, member.workers(rollout.green_capacity)
+        if self.reshaping and not self.reshaping.applied:
+            for member in self.reshaping.added:
+                yield member, member.instances
 
     def traffic(self) -> Iterator[tuple[Side, float]]:
         """The sides that take requests, with their shares: all of them are 1 together."""

@@ -23,7 +23,7 @@ from mlparity.serving.endpoints.dispatch import Dispatcher
 from mlparity.serving.endpoints.endpoints import Endpoint, EndpointFilter, EndpointPhase, Rollout
 from mlparity.serving.endpoints.errors import EndpointBusyError, EndpointFailedError, UnknownVariantError
 from mlparity.serving.endpoints.plans import Revision, RolloutPolicy
-from mlparity.serving.endpoints.record import EndpointRecord, Member, Side
+from mlparity.serving.endpoints.record import EndpointRecord, Member, Reshaping, Side
 from mlparity.serving.endpoints.repository import EndpointRepository, StaleRecordError
 from mlparity.serving.endpoints.view import View
 from mlparity.serving.endpoints.world import World
@@ -128,6 +128,27 @@ class EndpointService:
                 blue=replace(before.blue, members=members),
                 before={one.deployment: (one.weight, one.instances) for one in before.blue.members},
                 scale_until=now + timedelta(seconds=before.blue.startup_seconds),
+            )
+            return self._changed(before, self.repository.save(after))
+
+    def reshape(self, api: str, name: str, revision: Revision, request: Mapping[str, Any]) -> Endpoint:
+        """See ``contract.Endpoints``."""
+        now = self._clock.now()
+        with self.repository.transaction():
+            before = self.repository.get(api, name)
+            _require_idle(before)
+            known = {member.plan.name for member in before.blue.members}
+            added = tuple(
+                Member(self.repository.new_deployment(), plan, plan.weight, plan.instances)
+                for plan in revision.variants
+                if plan.name not in known
+            )
+            after = before.enter(
+                EndpointPhase.UPDATING,
+                now,
+                reshaping=Reshaping(revision, added),
+                update_request=request,
+                failure_reason="",
             )
             return self._changed(before, self.repository.save(after))
 

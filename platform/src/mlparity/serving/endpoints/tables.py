@@ -33,6 +33,7 @@ def _routed(side: Side, share: float, view: View) -> list[RoutedDeployment]:
             sockets=tuple(view.sockets(member.deployment)),
             shadow=member.plan.shadow,
             timeout_seconds=member.plan.invocation_seconds,
+            labels=member.plan.labels,
         )
         for member in side.members
     ]

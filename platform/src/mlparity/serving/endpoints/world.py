@@ -56,6 +56,8 @@ class World:
         names = {member.deployment for member in record.blue.members} | set(record.retiring)
         if record.rollout is not None:
             names |= {member.deployment for member in record.rollout.green.members}
+        if record.reshaping is not None:
+            names |= {member.deployment for member in record.reshaping.added}
         return View({name: self._fleet.get(name) for name in names}, now)
 
     def forget(self, key: str, delete: Callable[[], None]) -> None:

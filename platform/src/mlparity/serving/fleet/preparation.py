@@ -56,6 +56,7 @@ class PreparedContainer:
     role: str
     model: Path | None  # a folder to show at /opt/ml/model
     code: Path | None  # a folder to show where SAGEMAKER_SUBMIT_DIRECTORY says
+    plan: ModelContainer
 
     @property
     def folders(self) -> Sequence[Path]:
@@ -114,7 +115,7 @@ def _prepared(container: ModelContainer, name: str, runtime: Runtime, artifacts:
         code_uri = environment.pop(SUBMIT_DIRECTORY)
     model = _fetched(artifacts, container.model_uri, name, packed=container.packed) if container.model_uri else None
     code = _fetched(artifacts, code_uri, name, packed=True) if code_uri else None
-    return PreparedContainer(runtime, environment, container.role, model, code)
+    return PreparedContainer(runtime, environment, container.role, model, code, container)
 
 
 def _fetched(artifacts: Artifacts, uri: str, name: str, *, packed: bool) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mlparity.engine.job_processes import JobProcesses
 from mlparity.engine.process import ProcessExecutor, ProcessExit, ProcessSpec, Runtime
 from mlparity.ids import IdSource
+from mlparity.serving.endpoints.plans import ModelContainer
 from mlparity.serving.fleet.places import SOCKET, SocketPlaces
 from mlparity.serving.fleet.preparation import SUBMIT_DIRECTORY, PreparedContainer
 
@@ -21,7 +22,8 @@ _CODE = f"{_ROOT}/code"
 _SOCKETS = "/opt/mlparity/serve"
 _SERVER = ("python3", "-m", "mlparity.serving.server")
 _IMAGE = "container"
-_PORT = 8080  # where SageMaker's containers answer
+_SAGEMAKER = "sagemaker"
+_HTTP_PORT = "AIP_HTTP_PORT"
 _OWN_KINDS = frozenset({"host", "builtin"})
 _PLAIN = Runtime("host", "host")
 
@@ -79,20 +81,21 @@ class Worker:
     def _specs(
         self, workshop: Workshop, containers: Sequence[PreparedContainer], logs: Sequence[Path], timeout: float
     ) -> list[ProcessSpec]:
-        """One process a container; beside several, or an image, one that sends the requests through them."""
-        if len(containers) == 1 and containers[0].runtime.kind != _IMAGE:
+        """One process a container; beside several, or a server of its own, one that sends the requests through."""
+        if len(containers) == 1 and not _serves_itself(containers[0]):
             return [self._server(workshop, containers[0], logs[0], "", SOCKET)]
         specs, addresses = [], []
         for number, (container, log) in enumerate(zip(containers, logs, strict=True), 1):
-            if container.runtime.kind == _IMAGE:
+            if _serves_itself(container):
                 port = _free_port()
-                specs.append(self._image(workshop, container, log, f"-{number}", port))
+                make = self._image if container.runtime.kind == _IMAGE else self._program
+                specs.append(make(workshop, container, log, f"-{number}", port))
                 addresses.append(f"127.0.0.1:{port}")
             else:
                 specs.append(self._server(workshop, container, log, f"-{number}", str(number)))
                 addresses.append(f"{_SOCKETS}/{number}")
         runtime = next((one.runtime for one in containers if one.runtime.kind in _OWN_KINDS), _PLAIN)
-        return [*specs, self._chain(runtime, addresses, logs[0], timeout)]
+        return [*specs, self._chain(runtime, addresses, containers[0].plan, logs[0], timeout)]
 
     def _server(
         self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, name: str
@@ -101,7 +104,7 @@ class Worker:
         spec = self._container(workshop, container, log, suffix)
         return replace(
             spec,
-            command=(*_SERVER, "--socket", f"{_SOCKETS}/{name}"),
+            command=(*_SERVER, "--contract", container.plan.contract, "--socket", f"{_SOCKETS}/{name}"),
             mounts={**spec.mounts, _SOCKETS: self._place},
             working_directory=_ROOT,
         )
@@ -109,9 +112,24 @@ class Worker:
     def _image(
         self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, port: int
     ) -> ProcessSpec:
-        """The image itself, as SageMaker runs it: ``docker run IMAGE serve``, answering on port 8080."""
+        """The image itself, as its vendor runs it; SageMaker: ``docker run IMAGE serve``, answering on port 8080."""
         spec = self._container(workshop, container, log, suffix)
-        return replace(spec, arguments=("serve",), ports={_PORT: port})
+        plan = container.plan
+        arguments = ("serve",) if plan.contract == _SAGEMAKER else tuple(plan.arguments)
+        command = (*plan.command, *arguments) if plan.command else ()
+        return replace(spec, command=command, arguments=arguments, ports={plan.port: port})
+
+    def _program(
+        self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str, port: int
+    ) -> ProcessSpec:
+        """A server that the model's owner wrote, in a sandbox: it listens where AIP_HTTP_PORT says."""
+        spec = self._container(workshop, container, log, suffix)
+        return replace(
+            spec,
+            command=(*container.plan.command, *container.plan.arguments),
+            environment={**spec.environment, _HTTP_PORT: str(port)},
+            working_directory=_ROOT,
+        )
 
     def _container(self, workshop: Workshop, container: PreparedContainer, log: Path, suffix: str) -> ProcessSpec:
         root = self._folder / f"ml{suffix}"
@@ -136,7 +154,9 @@ class Worker:
             read_only=read_only,
         )
 
-    def _chain(self, runtime: Runtime, links: Sequence[str], log: Path, timeout: float) -> ProcessSpec:
+    def _chain(
+        self, runtime: Runtime, links: Sequence[str], plan: ModelContainer, log: Path, timeout: float
+    ) -> ProcessSpec:
         return ProcessSpec(
             id=f"{self._folder.name}-chain",
             runtime=runtime,
@@ -146,6 +166,9 @@ class Worker:
                 f"{_SOCKETS}/{SOCKET}",
                 "--chain-timeout",
                 str(timeout),
+                "--chain-routes",
+                plan.health_route,
+                plan.predict_route,
                 "--chain",
                 *links,
             ),
@@ -158,6 +181,11 @@ class Worker:
     def _clean(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _serves_itself(container: PreparedContainer) -> bool:
+    """Whether its server is not ours: an image, or a program of the model's owner."""
+    return container.runtime.kind == _IMAGE or bool(container.plan.command)
 
 
 def _free_port() -> int:

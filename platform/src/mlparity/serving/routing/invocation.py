@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,6 +67,7 @@ class Invocation:
     inference_id: str = ""
     accepted_at: float = 0.0  # when the request had come whole
     variant: str = ""  # of the deployment that takes it
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the deployment that takes it
     capture: CapturePlan | None = None  # this request is one of the sample
     wait_until: float = 0.0  # for a worker
     deadline: float = 0.0  # for the answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from mlparity.serving.endpoints.plans import CapturePlan
@@ -19,6 +19,7 @@ class RoutedDeployment:
     sockets: Sequence[str]  # unix sockets of its workers that answer
     shadow: bool = False
     timeout_seconds: float = 60.0
+    labels: Mapping[str, str] = field(default_factory=dict)  # what the wire front tells of it in an answer
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Deployment:
         self.shadow = False
         self.routed = True  # some table names it
         self.variant = ""
+        self.labels: Mapping[str, str] = {}
         self._timeout = 0.0
         self._endpoint = endpoint
         self._dispatcher = dispatcher
@@ -45,6 +47,7 @@ class Deployment:
     def follow(self, routed: RoutedDeployment) -> None:
         """Take over what the table says now."""
         self.shadow, self.variant, self._timeout = routed.shadow, routed.variant, routed.timeout_seconds
+        self.labels = routed.labels
         gone = [path for path in self.workers if path not in routed.sockets]
         self._dispatcher.leave([self.workers.pop(path) for path in gone])
         for path in routed.sockets:
@@ -63,7 +66,7 @@ class Deployment:
     def take(self, invocation: Invocation) -> None:
         """Give the request to a worker, or have it wait for one."""
         limits = self._dispatcher.limits
-        invocation.variant = self.variant
+        invocation.variant, invocation.labels = self.variant, self.labels
         if not invocation.deadline:
             now = self._dispatcher.monotonic()
             invocation.deadline = now + self._timeout

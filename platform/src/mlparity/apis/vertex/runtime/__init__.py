@@ -1,0 +1,1 @@
+"""Vertex AI's prediction wire front of the router: no protobuf, no database."""
