@@ -118,8 +118,9 @@ class UploadSessions:
             return _require(connection, session_id)
 
     def append(self, session: Session, staged: Staged, crc32c: int | None) -> Session:
-        """Add ``staged`` at the end; ``crc32c`` is that of all bytes then. Raises ``PreconditionFailedError``
-        where another request added bytes meanwhile.
+        """Add ``staged`` (one blob) at the end; ``crc32c`` is that of all bytes then.
+
+        Raises ``PreconditionFailedError`` where another request added bytes meanwhile.
         """
         with self._transactions.write([blob for blob, _ in staged.blobs]) as change:
             connection = change.connection

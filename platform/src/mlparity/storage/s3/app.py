@@ -17,13 +17,13 @@ from mlparity.clock import Clock
 from mlparity.errors import MlparityError
 from mlparity.ids import IdSource
 from mlparity.storage.bucketstore import BucketStore
-from mlparity.storage.s3.body import ClientGoneError, RequestBody, read_all, send_stream, stream_object
 from mlparity.storage.s3.documents import MAX_DOCUMENT, check_document
 from mlparity.storage.s3.errors import S3Error, from_signature, from_store
 from mlparity.storage.s3.message import Call, Context, S3Request, S3Response, parse_request
 from mlparity.storage.s3.operations import Operation, resolve
 from mlparity.storage.s3.properties import check_headers
 from mlparity.storage.s3.receive import ObjectReceiver, declared_size
+from mlparity.wire.bodies import BodyTooLongError, ClientGoneError, RequestBody, read_all, send_stream, stream_into
 from mlparity.wire.sigv4 import SignatureError, Verified, verify
 from mlparity.wire.xml_write import Node, render
 
@@ -120,7 +120,7 @@ class S3App:
             body = await read_all(receive, SMALL)
             return await to_thread.run_sync(_run_small_object, operation, call, verified, body)
         receiver = await to_thread.run_sync(_begin_object, operation, call, verified)
-        received = await stream_object(receiver, receive)
+        received = await stream_into(receiver, receive)
         return await to_thread.run_sync(operation.handler, replace(call, body=received))
 
     def _error(self, error: S3Error, scope: Scope, request_id: str) -> S3Response:
@@ -163,7 +163,10 @@ def _run_small_object(operation: Operation, call: Call, verified: Verified, body
 async def _document(request: S3Request, receive: Receive) -> bytes:
     if request.method in ("GET", "HEAD", "DELETE"):
         return b""
-    return await read_all(receive, MAX_DOCUMENT)
+    try:
+        return await read_all(receive, MAX_DOCUMENT)
+    except BodyTooLongError:
+        raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(MAX_DOCUMENT)}) from None
 
 
 async def _send(response: S3Response, head: bool, receive: Receive, send: Send) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from mlparity.errors import BucketExistsError
 from mlparity.storage.s3.documents import read_document
 from mlparity.storage.s3.errors import S3Error, not_implemented
-from mlparity.storage.s3.message import Call, S3Response, iso_date, xml_response
+from mlparity.storage.s3.message import Call, S3Response, xml_response
 from mlparity.storage.s3.owner import owner_id
 from mlparity.storage.s3.properties import check_write_headers
+from mlparity.wire.timestamps import iso_date
 from mlparity.wire.xml_write import Node
 
 _CLASSIC = "us-east-1"

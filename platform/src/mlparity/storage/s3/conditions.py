@@ -5,27 +5,16 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-reads.html, RF
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import accumulate
 
+from mlparity.errors import InvalidRangeError
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.s3.errors import S3Error
 from mlparity.storage.s3.message import S3Request, unquoted
-
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-
-
-@dataclass(frozen=True)
-class Window:
-    """The bytes to send: ``length`` from ``start``; ``partial`` says whether to answer 206."""
-
-    start: int
-    length: int
-    partial: bool
+from mlparity.wire import ranges
+from mlparity.wire.ranges import Window
+from mlparity.wire.timestamps import read_http_date
 
 
 def check_read(info: ObjectInfo, headers: Mapping[str, str], prefix: str = "") -> bool:
@@ -39,13 +28,13 @@ def check_read(info: ObjectInfo, headers: Mapping[str, str], prefix: str = "") -
         if not _matches(info.etag, if_match):
             raise S3Error("PreconditionFailed", fields={"Condition": "If-Match"})
     else:
-        since = _date(headers.get(f"{prefix}if-unmodified-since"))
+        since = read_http_date(headers.get(f"{prefix}if-unmodified-since"))
         if since is not None and modified > since:
             raise S3Error("PreconditionFailed", fields={"Condition": "If-Unmodified-Since"})
     if_none_match = headers.get(f"{prefix}if-none-match")
     if if_none_match is not None:
         return not _matches(info.etag, if_none_match)
-    since = _date(headers.get(f"{prefix}if-modified-since"))
+    since = read_http_date(headers.get(f"{prefix}if-modified-since"))
     return since is None or modified > since
 
 
@@ -60,21 +49,11 @@ def window(info: ObjectInfo, request: S3Request) -> Window:
 
 
 def parse_range(text: str, size: int) -> Window | None:
-    """The window of a Range header; None where it is to be ignored. Raises ``InvalidRange``."""
-    match = _RANGE.fullmatch(text.strip())
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last), size)
-        start, end = size - length, size - 1
-    else:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-        if last and int(last) < start:
-            return None
-    if start >= size or start > end:
-        raise S3Error("InvalidRange", fields={"RangeRequested": text, "ActualObjectSize": str(size)})
-    return Window(start, end - start + 1, partial=True)
+    """The window of a Range header; None where it is to be ignored. Raises S3's ``InvalidRange``."""
+    try:
+        return ranges.parse_range(text, size)
+    except InvalidRangeError:
+        raise S3Error("InvalidRange", fields={"RangeRequested": text, "ActualObjectSize": str(size)}) from None
 
 
 def _part(info: ObjectInfo, text: str) -> Window:
@@ -90,14 +69,3 @@ def _part(info: ObjectInfo, text: str) -> Window:
 
 def _matches(etag: str, header: str) -> bool:
     return any(candidate.strip() == "*" or unquoted(candidate) == etag for candidate in header.split(","))
-
-
-def _date(text: str | None) -> datetime | None:
-    """An HTTP date; None where there is none or it cannot be read, which RFC 9110 says to ignore."""
-    if text is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

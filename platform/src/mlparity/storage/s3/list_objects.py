@@ -10,8 +10,9 @@ from urllib.parse import quote
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.s3 import checksums
 from mlparity.storage.s3.errors import S3Error
-from mlparity.storage.s3.message import Call, S3Response, iso_date, quoted, xml_response
+from mlparity.storage.s3.message import Call, S3Response, quoted, xml_response
 from mlparity.storage.s3.owner import owner_id
+from mlparity.wire.timestamps import iso_date
 from mlparity.wire.xml_write import Node
 
 _PAGE = 1000

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -141,16 +139,6 @@ def _bucket_and_key(raw_path: str, host: str) -> tuple[str, str]:
     if len(key.encode()) > _MAX_KEY_BYTES:
         raise S3Error("KeyTooLongError", fields={"Size": str(len(key.encode())), "MaxSizeAllowed": str(_MAX_KEY_BYTES)})
     return bucket, key
-
-
-def http_date(moment: datetime) -> str:
-    """Wed, 21 Oct 2015 07:28:00 GMT."""
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
-
-
-def iso_date(moment: datetime) -> str:
-    """2015-10-21T07:28:00.000Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def quoted(etag: str) -> str:

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from mlparity.storage.bucketstore import PartInfo, UploadInfo
 from mlparity.storage.s3 import checksums
-from mlparity.storage.s3.conditions import Window, parse_range
+from mlparity.storage.s3.conditions import parse_range
 from mlparity.storage.s3.documents import read_document
 from mlparity.storage.s3.errors import S3Error
 from mlparity.storage.s3.list_objects import encoder, page_size
-from mlparity.storage.s3.message import Call, S3Request, S3Response, iso_date, quoted, unquoted, xml_response
+from mlparity.storage.s3.message import Call, S3Request, S3Response, quoted, unquoted, xml_response
 from mlparity.storage.s3.owner import owner_id
 from mlparity.storage.s3.properties import (
     condition_of,
@@ -23,6 +23,8 @@ from mlparity.storage.s3.properties import (
     version_header,
 )
 from mlparity.storage.s3.write_objects import copy_result, copy_source
+from mlparity.wire.ranges import Window
+from mlparity.wire.timestamps import iso_date
 from mlparity.wire.xml_read import Element
 from mlparity.wire.xml_write import Node
 

@@ -9,7 +9,8 @@ from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import Condition, Properties
 from mlparity.storage.s3 import checksums
 from mlparity.storage.s3.errors import S3Error, not_implemented
-from mlparity.storage.s3.message import Context, S3Request, http_date, quoted, unquoted
+from mlparity.storage.s3.message import Context, S3Request, quoted, unquoted
+from mlparity.wire.timestamps import http_date
 
 _META = "x-amz-meta-"
 _MAX_META = 2048  # bytes, names and values

@@ -8,10 +8,11 @@ from mlparity.errors import NoSuchObjectError
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import OpenObject
 from mlparity.storage.s3 import checksums
-from mlparity.storage.s3.conditions import Window, check_read, window
+from mlparity.storage.s3.conditions import check_read, window
 from mlparity.storage.s3.errors import S3Error
-from mlparity.storage.s3.message import Call, S3Request, S3Response, http_date, xml_response
+from mlparity.storage.s3.message import Call, S3Request, S3Response, xml_response
 from mlparity.storage.s3.properties import checksum_headers, object_headers, version_header
+from mlparity.wire.timestamps import http_date
 from mlparity.wire.xml_write import Node
 
 INLINE = 256 * 1024  # bytes; smaller answers are read at once
@@ -117,19 +118,13 @@ def _answer(info: ObjectInfo, request: S3Request) -> S3Response:
         return S3Response(304, {name: headers[name] for name in kept if name in headers})
     wanted = window(info, request)
     if wanted.partial:
-        headers["content-range"] = _content_range(wanted, info.size)
+        headers["content-range"] = wanted.content_range(info.size)
     if "partNumber" in request.query and info.part_sizes:
         headers["x-amz-mp-parts-count"] = str(len(info.part_sizes))
     whole = wanted.length == info.size
     if whole and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
         headers |= checksum_headers(info.checksums)
     return S3Response(206 if wanted.partial else 200, headers, length=wanted.length)
-
-
-def _content_range(wanted: Window, size: int) -> str:
-    if wanted.length == 0:
-        return f"bytes */{size}"
-    return f"bytes {wanted.start}-{wanted.start + wanted.length - 1}/{size}"
 
 
 def _parts(info: ObjectInfo, request: S3Request) -> list[Node]:

@@ -13,7 +13,7 @@ from mlparity.storage.s3 import checksums
 from mlparity.storage.s3.conditions import check_read
 from mlparity.storage.s3.documents import read_document
 from mlparity.storage.s3.errors import S3Error
-from mlparity.storage.s3.message import Call, S3Response, iso_date, quoted, unquoted, xml_response
+from mlparity.storage.s3.message import Call, S3Response, quoted, unquoted, xml_response
 from mlparity.storage.s3.properties import (
     checksum_headers,
     condition_of,
@@ -23,6 +23,7 @@ from mlparity.storage.s3.properties import (
     version_header,
 )
 from mlparity.storage.s3.receive import MAX_OBJECT
+from mlparity.wire.timestamps import iso_date
 from mlparity.wire.xml_read import Element
 from mlparity.wire.xml_write import Node
 

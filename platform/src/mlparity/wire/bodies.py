@@ -1,20 +1,18 @@
-"""Moving bodies between the wire and worker threads."""
+"""Moving bodies between an ASGI server and worker threads, in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import anyio
 from anyio import CancelScope, to_thread
 
-from mlparity.storage.s3.errors import S3Error
-from mlparity.storage.s3.message import Received
-from mlparity.storage.s3.receive import ObjectReceiver
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+Result_co = TypeVar("Result_co", covariant=True)
 
 _BATCH = 1024 * 1024  # bytes handed to a thread at once
 _MAX_DRAIN = 64 * 1024 * 1024  # bytes of a refused body that are read and dropped
@@ -22,6 +20,26 @@ _MAX_DRAIN = 64 * 1024 * 1024  # bytes of a refused body that are read and dropp
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request ended: nobody is left to answer."""
+
+
+class BodyTooLongError(Exception):
+    """The body is longer than what it is for allows."""
+
+
+class Receiver(Protocol[Result_co]):
+    """Takes in a body. Its methods run in worker threads, one at a time."""
+
+    def feed(self, data: bytes | bytearray) -> None:
+        """Take the next bytes."""
+        ...
+
+    def finish(self) -> Result_co:
+        """All have come."""
+        ...
+
+    def discard(self) -> None:
+        """No more will come, and what came is not wanted."""
+        ...
 
 
 class RequestBody:
@@ -54,19 +72,19 @@ class RequestBody:
 
 
 async def read_all(receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises ``S3Error`` where it is longer than ``limit`` bytes."""
+    """The whole body. Raises ``BodyTooLongError`` where it is longer than ``limit`` bytes."""
     body = bytearray()
     while True:
         message = await _next(receive)
         body += message.get("body", b"")
         if len(body) > limit:
-            raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(limit)})
+            raise BodyTooLongError
         if not message.get("more_body", False):
             return bytes(body)
 
 
-async def stream_object(receiver: ObjectReceiver, receive: Receive) -> Received:
-    """Give the body to ``receiver`` batch by batch. On any error nothing is left of it."""
+async def stream_into(receiver: Receiver[Result_co], receive: Receive) -> Result_co:
+    """Give the body to ``receiver`` batch by batch. On any error it is told to discard what it has."""
     try:
         more = True
         while more:
