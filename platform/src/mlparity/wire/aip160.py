@@ -302,7 +302,7 @@ def _holds(test: Test, found: Any) -> bool:
     if found is None:
         return False
     if test.value is None:
-        return bool(found) if test.kind in {Kind.TEXT_MAP, Kind.TEXT_LIST} else True
+        return bool(found) if test.kind in {Kind.TEXT_MAP, Kind.TEXT_LIST} else not test.path or _is_a(test.kind, found)
     if test.kind is Kind.TEXT_LIST:
         return any(_equal(item, test.value) for item in found)
     return _is_a(test.kind, found) and _compared(found, test.operator, test.value)

@@ -1,6 +1,17 @@
 """Every table, one module a domain. Importing this module fills ``metadata``."""
 
-from mlparity.state.schema import aws, documents, engine, lineage, monitoring, registry, serving, storage, tuning
+from mlparity.state.schema import (
+    aws,
+    documents,
+    engine,
+    lineage,
+    ml_metadata,
+    monitoring,
+    registry,
+    serving,
+    storage,
+    tuning,
+)
 from mlparity.state.schema.base import metadata
 
 __all__ = [
@@ -9,6 +20,7 @@ __all__ = [
     "engine",
     "lineage",
     "metadata",
+    "ml_metadata",
     "monitoring",
     "registry",
     "serving",

@@ -396,6 +396,68 @@ def upgrade() -> None:
     with op.batch_alter_table('metric_series', schema=None) as batch_op:
         batch_op.create_index('ix_metric_series_name', ['region', 'namespace', 'name', 'id'], unique=False)
 
+    op.create_table('ml_nodes',
+    sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('scope', sa.String(length=320), nullable=False),
+    sa.Column('family', sa.String(length=16), nullable=False),
+    sa.Column('id', sa.String(length=256), nullable=False),
+    sa.Column('display_name', sa.Text(), nullable=False),
+    sa.Column('schema_title', sa.String(length=256), nullable=False),
+    sa.Column('schema_version', sa.String(length=64), nullable=False),
+    sa.Column('description', sa.Text(), nullable=False),
+    sa.Column('metadata', sa.JSON(), nullable=False),
+    sa.Column('labels', sa.JSON(), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.Column('uri', sa.Text(), nullable=False),
+    sa.Column('revision', sa.BigInteger(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('number', name=op.f('pk_ml_nodes'))
+    )
+    with op.batch_alter_table('ml_nodes', schema=None) as batch_op:
+        batch_op.create_index('uq_ml_nodes_id', ['scope', 'family', 'id'], unique=True)
+        batch_op.create_index('ix_ml_nodes_created', ['scope', 'family', 'created_at'], unique=False)
+        batch_op.create_index('ix_ml_nodes_updated', ['scope', 'family', 'updated_at'], unique=False)
+        batch_op.create_index('ix_ml_nodes_title', ['scope', 'family', 'schema_title'], unique=False)
+        batch_op.create_index('ix_ml_nodes_name', ['scope', 'family', 'display_name'], unique=False)
+        batch_op.create_index('ix_ml_nodes_uri', ['scope', 'family', 'uri'], unique=False)
+
+    op.create_table('ml_events',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('execution', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('artifact', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('type', sa.String(length=16), nullable=False),
+    sa.Column('path', sa.String(length=256), nullable=False),
+    sa.Column('labels', sa.JSON(), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['execution'], ['ml_nodes.number'], name=op.f('fk_ml_events_execution'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['artifact'], ['ml_nodes.number'], name=op.f('fk_ml_events_artifact'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_ml_events'))
+    )
+    with op.batch_alter_table('ml_events', schema=None) as batch_op:
+        batch_op.create_index('uq_ml_events_ends', ['execution', 'artifact', 'type', 'path'], unique=True)
+        batch_op.create_index('ix_ml_events_artifact', ['artifact'], unique=False)
+
+    op.create_table('ml_members',
+    sa.Column('context', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('member', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['context'], ['ml_nodes.number'], name=op.f('fk_ml_members_context'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['member'], ['ml_nodes.number'], name=op.f('fk_ml_members_member'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('context', 'member', name=op.f('pk_ml_members'))
+    )
+    with op.batch_alter_table('ml_members', schema=None) as batch_op:
+        batch_op.create_index('ix_ml_members_member', ['member'], unique=False)
+
+    op.create_table('ml_children',
+    sa.Column('parent', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('child', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['parent'], ['ml_nodes.number'], name=op.f('fk_ml_children_parent'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['child'], ['ml_nodes.number'], name=op.f('fk_ml_children_child'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('parent', 'child', name=op.f('pk_ml_children'))
+    )
+    with op.batch_alter_table('ml_children', schema=None) as batch_op:
+        batch_op.create_index('ix_ml_children_child', ['child'], unique=False)
+
     op.create_table('lineage_edges',
     sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('api', sa.String(length=32), nullable=False),
@@ -464,6 +526,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Revert."""
+    op.drop_table('ml_children')
+    op.drop_table('ml_members')
+    op.drop_table('ml_events')
+    op.drop_table('ml_nodes')
     with op.batch_alter_table('rollouts', schema=None) as batch_op:
         batch_op.drop_index('uq_rollouts_endpoint_number')
 
