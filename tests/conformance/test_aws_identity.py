@@ -66,6 +66,27 @@ def test_assumed_credentials_are_accepted_until_they_expire(running: Stack) -> N
     assert pair["AccessKeyId"] in set(running.services.credentials())
 
 
+def test_whether_a_service_may_act_as_a_role(running: Stack) -> None:
+    iam, principal = running.client("iam"), "sagemaker.amazonaws.com"
+    job, other = (f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/{name}" for name in ("a", "b"))
+    only_for = {"ArnEquals": {"aws:SourceArn": job}}
+    documents = {
+        "ForAll": trust({"Service": principal}),
+        "ForOne": trust({"Service": principal}, only_for),
+        "ForOthers": trust({"Service": "lambda.amazonaws.com"}),
+    }
+    arns = {
+        name: iam.create_role(RoleName=name, AssumeRolePolicyDocument=text)["Role"]["Arn"]
+        for name, text in documents.items()
+    }
+    arns |= {"Execution": running.config.role_arn, "None": f"arn:aws:iam::{ACCOUNT}:role/None"}
+    may = {
+        name: [running.services.may_assume(arn, principal, each) for each in (job, other)] for name, arn in arns.items()
+    }
+    yes, no = [True, True], [False, False]
+    assert may == {"ForAll": yes, "ForOne": [True, False], "ForOthers": no, "Execution": yes, "None": no}
+
+
 def test_sessions_survive_a_restart(tmp_path: Path) -> None:
     with stack(tmp_path, "200000000002") as before:
         pair = before.client("sts").get_session_token()["Credentials"]

@@ -34,7 +34,7 @@ def fragile(tmp_path: Path) -> Iterator[RunningStack]:
         yield running
 
 
-def definition(bucket: str, policies: list[dict[str, Any]]) -> str:
+def definition(bucket: str, role: str, policies: list[dict[str, Any]]) -> str:
     step = {
         "Name": "Flaky",
         "Type": "Processing",
@@ -48,7 +48,7 @@ def definition(bucket: str, policies: list[dict[str, Any]]) -> str:
                 "ContainerArguments": [bucket],
             },
             "Environment": {"SCRIPT": SCRIPT},
-            "RoleArn": "arn:aws:iam::123456789012:role/service-role/any",
+            "RoleArn": role,
         },
         "RetryPolicies": policies,
     }
@@ -66,7 +66,7 @@ def test_a_lost_job_runs_a_second_time(fragile: RunningStack) -> None:
     }
     sagemaker.create_pipeline(
         PipelineName="flaky",
-        PipelineDefinition=definition(bucket, [policy]),
+        PipelineDefinition=definition(bucket, fragile.config.role_arn, [policy]),
         RoleArn=fragile.config.role_arn,
         ClientRequestToken=uuid.uuid4().hex,
     )

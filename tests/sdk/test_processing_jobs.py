@@ -210,7 +210,8 @@ pathlib.Path("/opt/ml/processing/out/who.txt").write_text(boto3.client("sts").ge
 
 def test_a_job_acts_as_its_own_role_and_nobody_elses(cloud: Cloud) -> None:
     name, role = unique("who"), unique("FeatureRole")
-    document = json.dumps({"Version": "2012-10-17", "Statement": []})
+    trusted = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
     arn = cloud.client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
     outputs = {"Outputs": [cloud.processing_output("out", cloud.uri(name))]}
     request = cloud.processing_request(name, WHO, ProcessingOutputConfig=outputs)

@@ -321,3 +321,43 @@ def test_what_is_approved_is_made_ready_before_it_is_deployed(bench: Bench) -> N
         "CreateModel", ModelName="m", PrimaryContainer=container, ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/r"
     )
     assert expected == [(IMAGE, f"s3://{BUCKET}/m.tar.gz", "1")] * 3
+
+
+def test_a_role_that_sagemaker_may_not_assume_is_refused(bench: Bench) -> None:
+    asked: list[tuple[str, str]] = []
+    arn, lost = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}", f"arn:aws:iam::{ACCOUNT}:role/lost"
+    bench.model("kept")  # its role is deleted below
+    bench.api = replace(bench.api, may_assume=lambda role, resource: bool(asked.append((role, resource))))
+    told = (
+        f"ValidationException: Could not assume role {lost}. Please ensure that the role exists and allows principal "
+        "'sagemaker.amazonaws.com' to assume the role."
+    )
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    training = {
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": cluster,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "RoleArn": lost,
+    }
+    processing = {
+        "AppSpecification": {"ImageUri": IMAGE}, "ProcessingResources": {"ClusterConfig": cluster}, "RoleArn": lost,
+    }  # fmt: skip
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/kept.tar.gz"}
+    model = {"PrimaryContainer": container, "ExecutionRoleArn": lost}
+    assert bench.refused("CreateModel", ModelName="m", **model) == told
+    assert bench.refused("CreateTrainingJob", TrainingJobName="t", **training) == told
+    assert bench.refused("CreateProcessingJob", ProcessingJobName="p", **processing) == told
+    transform = {
+        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/in"}}},
+        "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    refused = bench.refused("CreateTransformJob", TransformJobName="b", ModelName="kept", **transform)
+    assert "Could not assume role arn:aws:iam::123456789012:role/r." in refused
+    resources = [
+        f"{arn}:{resource}" for resource in ("model/m", "training-job/t", "processing-job/p", "transform-job/b")
+    ]
+    assert [resource for _, resource in asked] == resources
+    assert "Could not find model" in bench.refused("DescribeModel", ModelName="m")
+    bench.call("CreateModel", ModelName="m", PrimaryContainer=container)  # without a role nothing is asked

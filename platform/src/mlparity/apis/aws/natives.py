@@ -20,6 +20,7 @@ from mlparity.apis.aws.events import EventsService, RuleView
 from mlparity.apis.aws.journal import Journal
 from mlparity.apis.aws.journaled_moto import JournaledMoto
 from mlparity.apis.aws.logs import LogsService
+from mlparity.apis.aws.message import AwsError
 from mlparity.apis.aws.metrics import MetricsService
 from mlparity.apis.aws.metrics_store import MetricStore
 from mlparity.apis.aws.models import Models
@@ -194,6 +195,19 @@ class Natives:
 
     def _assume(self, role_arn: str, principal: str, source: str) -> Principal:
         return assume(self._find_role, self._config.account_id, role_arn, principal, source)
+
+    def may_assume(self, role_arn: str, principal: str, source: str) -> bool:
+        """Whether the role exists and its trust policy lets a service act as it, for the resource ``source``.
+
+        The execution role is taken to be as it was made until IAM is loaded: the first job is not to wait for that.
+        """
+        if role_arn == self._role_arn and not self.moto.is_ready(_IAM):
+            return True
+        try:
+            self._assume(role_arn, principal, source)
+        except AwsError:
+            return False
+        return True
 
     def _role_id(self, arn: str) -> str:
         role = self._role(arn)

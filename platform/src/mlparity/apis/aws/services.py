@@ -106,6 +106,13 @@ class AwsServices:
             raise NotFoundError("the access key is not known", access_key)
         return pair.arn, pair.user_id
 
+    def may_assume(self, role_arn: str, principal: str, source: str) -> bool:
+        """Whether a service ("sagemaker.amazonaws.com") may act as the role for a resource: by its trust policy.
+
+        May wait for IAM to load, but not for the execution role.
+        """
+        return self._natives.may_assume(role_arn, principal, source)
+
     def publish(self, event: Mapping[str, Any]) -> None:
         """Put a service's own event on the default event bus; matching rules' targets have it when this returns.
 

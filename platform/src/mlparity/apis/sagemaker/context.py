@@ -67,6 +67,8 @@ class SageMaker:
     hosting: Hosting
     # Whether the versions of a model group may only be approved by another role than the one that made them.
     needs_other_approver: Callable[[str], bool] = lambda _group: False
+    # Whether SageMaker may act as a role (its ARN) for a resource (its ARN).
+    may_assume: Callable[[str, str], bool] = lambda _role, _resource: True
 
     def transaction(self) -> AbstractContextManager[object]:
         """What an operation writes in the block (rows, tags, events) happens together or not at all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker import hosted_containers, model_containers, tags
+from mlparity.apis.sagemaker import hosted_containers, model_containers, roles, tags
 from mlparity.apis.sagemaker.context import Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import not_served, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
@@ -31,7 +31,9 @@ def make(api: SageMaker, request: Request) -> Document:
     if request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
         raise not_served("InferenceExecutionConfig Mode Direct")
     resolved = [model_containers.resolve(api, container) for container in model_containers.given(request)]
-    name = request["ModelName"]
+    name, role = request["ModelName"], request.get("ExecutionRoleArn", "")
+    if role:
+        roles.require(api, role, api.arns.of("model", name))
     body = {member: request[member] for member in (*_ECHOED, "EnableNetworkIsolation") if member in request}
     try:
         with api.transaction():
@@ -39,7 +41,6 @@ def make(api: SageMaker, request: Request) -> Document:
             tags.set_on_create(api, api.arns.of("model", name), request)
     except ConflictError:
         raise validation(f'Cannot create already existing model "{api.arns.of("model", name)}".') from None
-    role = request.get("ExecutionRoleArn", "")
     api.hosting.expect([hosted_containers.hosted(api, container, role) for container in resolved])
     return document
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import experiments, tags
+from mlparity.apis.sagemaker import experiments, roles, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, validation
 from mlparity.apis.sagemaker.job_family import JobFamily
@@ -51,6 +51,7 @@ def submit(
     if run_id is None:  # a pipeline's experiments are made by it
         experiments.require_config(api, request.get("ExperimentConfig", {}))
     name = request["ProcessingJobName"]
+    roles.require(api, request["RoleArn"], api.arns.processing_job(name))
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = processing_spec(request, api.arns, suffix)
     with api.transaction():

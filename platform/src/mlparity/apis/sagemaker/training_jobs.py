@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlparity.apis.sagemaker import experiments, mlflow_resources, tags, warm_pools
+from mlparity.apis.sagemaker import experiments, mlflow_resources, roles, tags, warm_pools
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_served, validation
 from mlparity.apis.sagemaker.job_family import JobFamily
@@ -58,6 +58,7 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     refuse_unsupported(request)
     _require_named(api, request, run_id)
     name = request["TrainingJobName"]
+    roles.require(api, request["RoleArn"], api.arns.training_job(name))
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = training_spec(request, api.arns, suffix, api.image_metrics)
     with api.transaction():

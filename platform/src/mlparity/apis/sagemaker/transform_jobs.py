@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mlparity.apis.sagemaker import models, tags
+from mlparity.apis.sagemaker import models, roles, tags
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import in_use, not_found
 from mlparity.apis.sagemaker.job_family import JobFamily
@@ -53,9 +53,12 @@ def submit(api: SageMaker, request: Request, *, run_id: str | None = None, step:
     containers = models.containers(model)
     for container in containers:
         api.image_metrics(container["Image"])  # raises where no runtime stands for the image
+    role = model.body.get("ExecutionRoleArn", "")
+    if role:
+        roles.require(api, role, arn(api, name))
     suffix = str(int(api.clock.now().timestamp() * 1000))
     spec = transform_spec(request, containers, api.arns, suffix)
-    spec = replace(spec, role=model.body.get("ExecutionRoleArn", ""))
+    spec = replace(spec, role=role)
     try:
         with api.transaction():
             job = api.jobs.submit(NewJob(API, KIND, name, jsonable(request), spec, run_id, step))

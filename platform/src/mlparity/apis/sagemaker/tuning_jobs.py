@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlparity.apis.sagemaker import tags, training_jobs
+from mlparity.apis.sagemaker import roles, tags, training_jobs
 from mlparity.apis.sagemaker.context import API, Caller, Request, Response, SageMaker
 from mlparity.apis.sagemaker.errors import SageMakerError, in_use, not_found, validation
 from mlparity.apis.sagemaker.listing import page_request, times, with_token
@@ -72,6 +72,7 @@ def _try_out(api: SageMaker, request: Request, name: str) -> None:
     if violations:
         raise validation(message(violations))
     refuse_unsupported(checked)
+    roles.require(api, checked["RoleArn"], arn(api, name))
     api.image_metrics(checked["AlgorithmSpecification"]["TrainingImage"])  # raises where no runtime stands for it
 
 
