@@ -18,6 +18,7 @@ from mlparity.clock import SystemClock
 from mlparity.gateway.authority import AuthorityFiles, Certificates, ensure_authority
 from mlparity.gateway.gateway import Gateway
 from mlparity.gateway.hosts import CLOUD_DOMAINS, Hosts
+from mlparity.gateway.proxied_app import Apps
 from mlparity.ids import SystemIds
 
 
@@ -86,7 +87,7 @@ def running_gateway(folder: Path) -> Iterator[RunningGateway]:
     sock = socket.create_server(("127.0.0.1", 0))
     port = sock.getsockname()[1]
     hosts = Hosts({"s3", "sts", "sagemaker"})
-    gateway = Gateway(app, hosts, Certificates(files, SystemClock()), SystemIds(), port)
+    gateway = Gateway(Apps(app, app), hosts, Certificates(files, SystemClock()), SystemIds(), port)
     loop = asyncio.new_event_loop()
     opened, state = threading.Event(), ServerState()
 

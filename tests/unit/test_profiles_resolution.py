@@ -8,7 +8,7 @@ import pytest
 from mlparity.errors import ConfigurationError
 from mlparity.profiles.load import LoadedProfile, Sources, chosen_name, load_profile
 from mlparity.profiles.locate import profile_names, shipped
-from mlparity.profiles.model import CloudAws, LocalAws, LocalTracking, NoTracking
+from mlparity.profiles.model import CloudAws, CloudGcp, ExternalPipelines, LocalAws, LocalGcp, LocalTracking, NoTracking
 
 
 @pytest.fixture
@@ -29,13 +29,17 @@ def origin(loaded: LoadedProfile, key: str) -> tuple[str, str]:
 
 
 def test_the_shipped_profiles_are_valid_and_of_their_kind(user: Path) -> None:
-    assert profile_names(shipped("stacks"), user) == ["aws", "embedded"]
-    embedded, aws = load(user).profile, load(user, "aws").profile
+    assert profile_names(shipped("stacks"), user) == ["aws", "embedded", "gcp", "kubeflow"]
+    embedded, aws, gcp = load(user).profile, load(user, "aws").profile, load(user, "gcp").profile
     assert embedded.local
     assert isinstance(embedded.roles.aws_api, LocalAws)
     assert isinstance(embedded.roles.tracking, LocalTracking)
     assert not aws.local
     assert isinstance(aws.roles.aws_api, CloudAws)
+    assert isinstance(embedded.roles.gcp_api, LocalGcp)
+    assert not gcp.local
+    assert isinstance(gcp.roles.gcp_api, CloudGcp)
+    assert isinstance(load(user, "kubeflow").profile.roles.pipelines_api, ExternalPipelines)
 
 
 def test_each_layer_wins_over_the_one_before_and_says_so(user: Path) -> None:
@@ -137,7 +141,7 @@ def test_a_wrong_variable_is_named(user: Path, environment: dict[str, str], what
 def test_an_unknown_name_lists_the_known_ones(user: Path, name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(user, name)
-    assert caught.value.why == "known profiles: aws, embedded"
+    assert caught.value.why == "known profiles: aws, embedded, gcp, kubeflow"
 
 
 @pytest.mark.parametrize(

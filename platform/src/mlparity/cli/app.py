@@ -31,6 +31,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AwsPort = Annotated[int | None, typer.Option("--aws-port", metavar="PORT", help="Port of the AWS APIs.")]
 MlflowPort = Annotated[int | None, typer.Option("--mlflow-port", metavar="PORT", help="Port of MLflow.")]
 GatewayPort = Annotated[int | None, typer.Option("--gateway-port", metavar="PORT", help="Port of the gateway.")]
+GcpPort = Annotated[int | None, typer.Option("--gcp-port", metavar="PORT", help="Port of the Google APIs.")]
+PipelinesPort = Annotated[
+    int | None, typer.Option("--pipelines-port", metavar="PORT", help="Port of the Kubeflow Pipelines API.")
+]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The region that clients see.")]
 
 
@@ -55,6 +59,8 @@ def up(  # noqa: PLR0913 - one parameter a flag
     data_dir: DataDir = None,
     aws_port: AwsPort = None,
     mlflow_port: MlflowPort = None,
+    gcp_port: GcpPort = None,
+    pipelines_port: PipelinesPort = None,
     gateway_port: GatewayPort = None,
     region: Region = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops the stack.")] = False,
@@ -67,7 +73,13 @@ def up(  # noqa: PLR0913 - one parameter a flag
     from mlparity.cli.choice import Choice
     from mlparity.cli.up import up as run
 
-    ports = {"roles.aws_api.port": aws_port, "roles.tracking.port": mlflow_port, "gateway.port": gateway_port}
+    ports = {
+        "roles.aws_api.port": aws_port,
+        "roles.tracking.port": mlflow_port,
+        "roles.gcp_api.port": gcp_port,
+        "roles.pipelines_api.port": pipelines_port,
+        "gateway.port": gateway_port,
+    }
     flags = {**ports, "roles.aws_api.region": region}
     run(Choice(profile, data_dir or context.obj, flags), foreground=foreground, as_json=json)
 

@@ -14,7 +14,7 @@ import h11
 
 from mlparity.errors import MlparityError
 from mlparity.gateway.hosts import TERMINATED, Authority, Route, Verdict
-from mlparity.gateway.tunnel import connect_loopback, join
+from mlparity.gateway.tunnel import connect_loopback, connect_unix, join
 
 if TYPE_CHECKING:
     from mlparity.gateway.gateway import Gateway
@@ -125,8 +125,24 @@ class Connection(asyncio.Protocol):
             self._gateway.tls_failed(authority.host, error)
             transport.abort()
             return
-        if secure is not None and not arrived.lost:
+        if secure is None or arrived.lost:
+            return
+        encryption = secure.get_extra_info("ssl_object")
+        if encryption is not None and encryption.selected_alpn_protocol() == "h2":
+            await self._to_grpc(secure, arrived)
+        else:
             self._gateway.hand_over(secure, bytes(arrived.data))
+
+    async def _to_grpc(self, secure: asyncio.Transport, arrived: _Arrived) -> None:
+        """HTTP/2 is gRPC here: its bytes go to the server that speaks it, decrypted."""
+        secure.pause_reading()
+        try:
+            other, end = await connect_unix(self._gateway.grpc_path)
+        except (OSError, TimeoutError):
+            secure.abort()  # it starts, or ends: clients try again
+            return
+        other.write(bytes(arrived.data))
+        join(secure, other, end)
 
     async def _tunnel(self, transport: asyncio.Transport, authority: Authority) -> None:
         try:

@@ -12,13 +12,12 @@ import socket
 import ssl
 
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from mlparity.gateway.authority import Certificates
 from mlparity.gateway.connection import Connection
-from mlparity.gateway.hosts import TERMINATED, Authority, Hosts
-from mlparity.gateway.proxied_app import ProxiedApp, Refusals
+from mlparity.gateway.hosts import TERMINATED, Authority, Hosts, Route
+from mlparity.gateway.proxied_app import Apps, ProxiedApp, Refusals
 from mlparity.ids import IdSource
 
 _LOG = logging.getLogger(__name__)
@@ -26,18 +25,17 @@ _KEEP_ALIVE_SECONDS = 75
 
 
 class Gateway:
-    """``port`` is the gateway's own, ``tracking_port`` MLflow's (0: there is none)."""
+    """``port`` is the gateway's own."""
 
-    def __init__(
-        self, aws: ASGIApp, hosts: Hosts, certificates: Certificates, ids: IdSource, port: int, tracking_port: int = 0
-    ) -> None:
+    def __init__(self, apps: Apps, hosts: Hosts, certificates: Certificates, ids: IdSource, port: int) -> None:
         self.hosts = hosts
         self.refusals = Refusals()
         self.state = ServerState()
         self._certificates = certificates
+        self.grpc_path = apps.grpc_path
         self._distrusting: set[str] = set()
         self._config = uvicorn.Config(
-            ProxiedApp(aws, hosts, self.refusals, ids, port, tracking_port),
+            ProxiedApp(apps, hosts, self.refusals, ids, port),
             interface="asgi3",
             http="httptools",
             ws="none",
@@ -60,6 +58,13 @@ class Gateway:
         """The TLS of ``host``, which changes to that of the name that the client then asks for. Any thread."""
         context = self._certificates.context(host)
         context.sni_callback = self._on_name
+        return self._with_protocols(context, host)
+
+    def _with_protocols(self, context: ssl.SSLContext, host: str) -> ssl.SSLContext:
+        """A context that offers HTTP/2 where gRPC is spoken."""
+        authority = Authority(host, 443)
+        if self.grpc_path and self.hosts.verdict(authority).route is Route.GOOGLE:
+            context.set_alpn_protocols(["h2", "http/1.1"])
         return context
 
     def hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
@@ -86,5 +91,5 @@ class Gateway:
             return None
         if authority is None or self.hosts.verdict(authority).route not in TERMINATED:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        connection.context = self._certificates.context(authority.host)
+        connection.context = self._with_protocols(self._certificates.context(authority.host), authority.host)
         return None

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from mlparity.wire.aws_service import service_of
 
 # What the local certificates may be for, with everything below it.
-CLOUD_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "sagemaker.aws")
+CLOUD_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "sagemaker.aws", "googleapis.com", "vertexai.goog")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
+_GOOGLE = (".googleapis.com", ".vertexai.goog")
 _NAME = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _TRACKING = re.compile(r"[a-z0-9-]+\.experiments\.sagemaker\.aws")
 _ON = "for a host of your own, name it in NO_PROXY before `mlparity exec`"
@@ -24,12 +25,13 @@ class Route(Enum):
 
     AWS = "aws"
     TRACKING = "tracking"  # SageMaker's MLflow tracking servers: the MLflow of the stack
+    GOOGLE = "google"  # every Google API; those that are not served are refused in Google's own way
     UNSERVED = "unserved"  # an AWS service without a local API: answered here, with an error
     LOOPBACK = "loopback"
     REFUSED = "refused"
 
 
-TERMINATED = (Route.AWS, Route.UNSERVED, Route.TRACKING)  # whose TLS ends here
+TERMINATED = (Route.AWS, Route.UNSERVED, Route.TRACKING, Route.GOOGLE)  # whose TLS ends here
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ class Authority:
 class Hosts:
     """Decides by name alone.
 
-    ``services`` are the signing names of the AWS services that are served, ``tracking`` whether there is an MLflow.
+    ``services`` are the signing names of the AWS services that are served, ``tracking`` whether there is an MLflow,
+    ``google`` whether there are Google's APIs.
     """
 
-    def __init__(self, services: Collection[str], *, tracking: bool = False) -> None:
+    def __init__(self, services: Collection[str], *, tracking: bool = False, google: bool = False) -> None:
         self._services = frozenset(services)
         self._tracking = tracking
+        self._google = google
 
     def verdict(self, authority: Authority) -> Verdict:
         """What to do with a request for ``authority``."""
@@ -92,6 +96,8 @@ class Hosts:
         what = f"mlparity refused {host}"
         if self._tracking and _TRACKING.fullmatch(host):
             return Verdict(Route.TRACKING)
+        if self._google and host.endswith(_GOOGLE):
+            return Verdict(Route.GOOGLE)
         if not host.endswith(_AWS):
             return Verdict(Route.REFUSED, what, "no local API serves it, and nothing leaves this machine", _ON)
         service = service_of({}, "", host).removesuffix("-fips")

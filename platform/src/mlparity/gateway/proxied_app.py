@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,18 +41,27 @@ class Refusals:
             _LOG.warning("%s", verdict.reason)
 
 
-class ProxiedApp:
-    """ASGI: routes by the Host header. ``own_port`` is the gateway's, ``tracking_port`` MLflow's."""
+@dataclass(frozen=True)
+class Apps:
+    """What answers behind the gateway."""
 
-    def __init__(
-        self, aws: ASGIApp, hosts: Hosts, refusals: Refusals, ids: IdSource, own_port: int, tracking_port: int = 0
-    ) -> None:
-        self._aws = aws
+    aws: ASGIApp
+    google: ASGIApp
+    tracking_port: int = 0  # MLflow's; 0: there is none
+    grpc_path: str = ""  # the unix socket of Google's APIs in gRPC; "": there is none
+
+
+class ProxiedApp:
+    """ASGI: routes by the Host header. ``own_port`` is the gateway's."""
+
+    def __init__(self, apps: Apps, hosts: Hosts, refusals: Refusals, ids: IdSource, own_port: int) -> None:
+        self._aws = apps.aws
+        self._google = apps.google
         self._hosts = hosts
         self._refusals = refusals
         self._ids = ids
         self._own_port = own_port
-        self._tracking = Authority("127.0.0.1", tracking_port)
+        self._tracking = Authority("127.0.0.1", apps.tracking_port)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -71,6 +81,8 @@ class ProxiedApp:
         verdict = self._hosts.verdict(authority)
         if verdict.route is Route.AWS:
             await self._aws(scope, receive, send)
+        elif verdict.route is Route.GOOGLE:
+            await self._google(scope, receive, send)
         elif verdict.route is Route.UNSERVED and is_from_an_sdk(scope):
             self._refusals.note(authority.host, verdict)
             why = f"is not served: {verdict.why} ({authority.host}); {verdict.hint}"

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from mlparity.profiles.atomic_file import write_atomically
 from mlparity.profiles.exported import MARK, exported_names, mark
-from mlparity.profiles.model import CloudAws, ExternalTracking, LocalAws, LocalTracking, Profile
+from mlparity.profiles.google import LEADS_AWAY as GOOGLE_LEADS_AWAY
+from mlparity.profiles.google import ensure_key_file, google_variables, key_path
+from mlparity.profiles.model import Absent, CloudAws, ExternalTracking, LocalAws, LocalGcp, LocalTracking, Profile
 
 _LOOPBACK = "127.0.0.1"
 _LOCAL_HOSTS = (_LOOPBACK, "localhost", "::1")
@@ -46,17 +48,18 @@ class ClientEnvironment:
 
 def client_environment(profile: Profile, inherited: Mapping[str, str]) -> ClientEnvironment:
     """What a client of ``profile`` needs set and removed, in a process that has ``inherited``."""
-    values = {**_common(profile), **_tracking(profile)}
+    values = {**_common(profile), **_tracking(profile), **google_variables(profile)}
     source, names = exported_names(inherited)
     stale = names if source and source != profile.name else frozenset()
     aws = profile.roles.aws_api
     if isinstance(aws, LocalAws):
         values |= _local_aws(profile, aws, inherited)
-        removed = {name for name in inherited if name in _LEADS_AWAY or name.startswith("AWS_ENDPOINT_URL_")} | stale
+        away = {*_LEADS_AWAY, *GOOGLE_LEADS_AWAY}
+        removed = {name for name in inherited if name in away or name.startswith("AWS_ENDPOINT_URL_")} | stale
         removed.add("MLFLOW_TRACKING_URI")  # a profile without tracking tracks nowhere
         values[MARK] = mark(profile.name, values)
     else:
-        values |= _cloud_aws(aws)
+        values |= _cloud_aws(aws) if isinstance(aws, CloudAws) else {}
         removed = {*stale, MARK} if source and source != profile.name else set()
     return ClientEnvironment(values, tuple(sorted(removed & (inherited.keys() - values.keys()))))
 
@@ -68,6 +71,8 @@ def write_client_files(profile: Profile) -> None:
         return
     folder = _client_dir(profile)
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(profile.roles.gcp_api, LocalGcp):
+        ensure_key_file(key_path(profile), profile.roles.gcp_api)
     secret = aws.secret_access_key.get_secret_value()
     write_atomically(folder / "sagemaker.yaml", _sagemaker_sdk_config(aws))
     write_atomically(folder / "aws_config", f"[default]\nregion = {aws.region}\nendpoint_url = {_url(aws.port)}\n")
@@ -83,8 +88,8 @@ def _common(profile: Profile) -> dict[str, str]:
         "MLPARITY_PROFILE": profile.name,
         "MLPARITY_LOCAL": "true" if profile.local else "false",
         "MLPARITY_DATA_DIR": str(profile.data_dir),
-        "MLPARITY_ROLE_ARN": aws.role_arn,
-        "MLPARITY_BUCKET": aws.bucket,
+        "MLPARITY_ROLE_ARN": "" if isinstance(aws, Absent) else aws.role_arn,
+        "MLPARITY_BUCKET": "" if isinstance(aws, Absent) else aws.bucket,
     }
     return {name: value for name, value in values.items() if value}
 

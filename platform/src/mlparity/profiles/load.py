@@ -18,6 +18,7 @@ from mlparity.profiles.settings import for_kind, from_environment, how_to_set
 
 DEFAULT_PROFILE = "embedded"
 _MASK = "********"
+_UNIONS = ("aws_api", "tracking", "gcp_api", "pipelines_api")  # roles whose provider decides what they have
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def load_profile(name: str, sources: Sources) -> LoadedProfile:
     environment = without_other_profile(sources.environment, name)
     kind = str(layers.get("kind"))
     for setting in for_kind(kind):
-        if setting.key == "roles.tracking.port" and layers.get("roles.tracking.provider") != "mlflow":
+        role = ".".join(setting.key.split(".")[:2])
+        if role.removeprefix("roles.") in _UNIONS and not setting.is_of(layers.get(f"{role}.provider")):
             continue
         found = from_environment(setting, environment)
         if found is not None:
@@ -135,7 +137,7 @@ def _explained(error: ValidationError, name: str, kind: str, layers: Layers) -> 
 def _key_of(location: tuple[int | str, ...], layers: Layers) -> str:
     """The dotted key of a pydantic location: without the union tags, which are no part of the file."""
     parts = [str(part) for part in location]
-    if len(parts) > 2 and parts[0] == "roles" and parts[1] in ("aws_api", "tracking"):  # noqa: PLR2004
+    if len(parts) > 2 and parts[0] == "roles" and parts[1] in _UNIONS:  # noqa: PLR2004
         del parts[2]
     if len(parts) == 2 and parts[0] == "roles" and layers.get(".".join(parts)) is None:  # noqa: PLR2004
         parts.append("provider")

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 Port = Annotated[int, Field(ge=1, le=65535)]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 RoleArn = Annotated[str, Field(pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+)?$")]
+ProjectId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+Location = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+\d{1,2}$")]
 BucketName = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")]
 
 
@@ -52,10 +54,66 @@ class CloudAws(_Frozen):
     bucket: BucketName = ""
 
 
-class ObjectStore(_Frozen):
-    """Where objects are: mlparity's bucket store, or S3 itself."""
+class LocalGcp(_Frozen):
+    """The Google APIs of mlparity on this machine: Vertex AI and Cloud Storage behind one port."""
 
-    provider: Literal["mlparity", "aws"]
+    provider: Literal["mlparity"]
+    port: Port = 4573
+    project: ProjectId = "mlparity-local"
+    project_number: Annotated[str, Field(pattern=r"^\d{6,15}$")] = "123456789012"
+    location: Location = "us-central1"
+
+    @property
+    def bucket(self) -> str:
+        """The staging bucket that exists from the start."""
+        return f"{self.project}-vertex"
+
+    @property
+    def service_account(self) -> str:
+        """The account that jobs and pipelines act as where none is named: Compute Engine's default one."""
+        return f"{self.project_number}-compute@developer.gserviceaccount.com"
+
+
+class CloudGcp(_Frozen):
+    """The real Google Cloud. Credentials are the SDK's business (application default credentials)."""
+
+    provider: Literal["gcp"]
+    project: ProjectId | Literal[""] = ""
+    location: Location | Literal[""] = ""
+    bucket: BucketName = ""  # for staging and pipeline roots
+    service_account: str = ""  # what pipelines run as; "": the project's default
+
+
+class LocalPipelines(_Frozen):
+    """The Kubeflow Pipelines API of mlparity, on this machine."""
+
+    provider: Literal["mlparity"]
+    port: Port = 4574
+
+    @property
+    def bucket(self) -> str:
+        """Where pipelines keep their artifacts unless they say otherwise."""
+        return "mlparity-pipelines"
+
+
+class ExternalPipelines(_Frozen):
+    """A Kubeflow Pipelines endpoint that runs elsewhere: a cluster on this machine, on EKS, AKS or GKE."""
+
+    provider: Literal["external"]
+    host: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,63}$")] = ""  # of a multi-user installation
+
+
+class Absent(_Frozen):
+    """The profile has nothing for the role."""
+
+    provider: Literal["none"]
+
+
+class ObjectStore(_Frozen):
+    """Where objects are: mlparity's bucket store, S3 or Cloud Storage itself."""
+
+    provider: Literal["mlparity", "aws", "gcp", "none"]
 
 
 class LocalTracking(_Frozen):
@@ -100,10 +158,14 @@ class Gateway(_Frozen):
 class Roles(_Frozen):
     """Which provider fills each role."""
 
-    aws_api: Annotated[LocalAws | CloudAws, Field(discriminator="provider")]
+    aws_api: Annotated[LocalAws | CloudAws | Absent, Field(discriminator="provider")]
     object_store: ObjectStore
     tracking: Annotated[LocalTracking | ExternalTracking | NoTracking, Field(discriminator="provider")]
     state_database: StateDatabase
+    gcp_api: Annotated[LocalGcp | CloudGcp | Absent, Field(discriminator="provider")] = Absent(provider="none")
+    pipelines_api: Annotated[LocalPipelines | ExternalPipelines | Absent, Field(discriminator="provider")] = Absent(
+        provider="none"
+    )
 
 
 class Profile(_Frozen):
@@ -127,10 +189,11 @@ class Profile(_Frozen):
         """A local profile never reaches a cloud, and a cloud profile never falls back to this machine."""
         allowed = (
             {"aws_api": ("mlparity",), "object_store": ("mlparity",), "tracking": ("mlflow", "none"),
-             "state_database": ("sqlite",)}
+             "state_database": ("sqlite",), "gcp_api": ("mlparity", "none"), "pipelines_api": ("mlparity", "none")}
             if self.local
-            else {"aws_api": ("aws",), "object_store": ("aws",), "tracking": ("external", "none"),
-                  "state_database": ("none",)}
+            else {"aws_api": ("aws", "none"), "object_store": ("aws", "gcp", "none"),
+                  "tracking": ("external", "none"), "state_database": ("none",), "gcp_api": ("gcp", "none"),
+                  "pipelines_api": ("external", "none")}
         )  # fmt: skip
         for role, providers in allowed.items():
             provider = getattr(self.roles, role).provider
@@ -144,10 +207,13 @@ class Profile(_Frozen):
         return self
 
     def _check_ports(self) -> None:
-        aws, tracking = self.roles.aws_api, self.roles.tracking
+        aws, tracking, gcp = self.roles.aws_api, self.roles.tracking, self.roles.gcp_api
+        pipelines = self.roles.pipelines_api
         ports = {
             "roles.aws_api.port": aws.port if isinstance(aws, LocalAws) else 0,
             "roles.tracking.port": tracking.port if isinstance(tracking, LocalTracking) else 0,
+            "roles.gcp_api.port": gcp.port if isinstance(gcp, LocalGcp) else 0,
+            "roles.pipelines_api.port": pipelines.port if isinstance(pipelines, LocalPipelines) else 0,
             "gateway.port": self.gateway.port if self.gateway else 0,
         }
         for (one, port), (other, same) in combinations(ports.items(), 2):

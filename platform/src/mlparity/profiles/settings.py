@@ -15,14 +15,23 @@ class Setting:
     flag: str = ""  # "--aws-port"; as it is shown to a person
     only: str = ""  # "local" or "cloud": the kind of profile it is for; "": both
     secret: bool = False
+    provider: str = ""  # of its role; "": any
+
+    def is_of(self, provider: object) -> bool:
+        """Whether a role that is filled by ``provider`` has it."""
+        return provider == self.provider if self.provider else provider not in (None, "none")
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", ("MLPARITY_DATA_DIR",), "--data-dir"),
     Setting("engine.max_parallel_jobs", ("MLPARITY_MAX_PARALLEL_JOBS",)),
     Setting("engine.exact_runtimes", ("MLPARITY_EXACT_RUNTIMES",), only="local"),
-    Setting("roles.aws_api.port", ("MLPARITY_AWS_PORT",), "--aws-port", only="local"),
-    Setting("roles.tracking.port", ("MLPARITY_MLFLOW_PORT",), "--mlflow-port", only="local"),
+    Setting("roles.aws_api.port", ("MLPARITY_AWS_PORT",), "--aws-port", only="local", provider="mlparity"),
+    Setting("roles.tracking.port", ("MLPARITY_MLFLOW_PORT",), "--mlflow-port", only="local", provider="mlflow"),
+    Setting("roles.gcp_api.port", ("MLPARITY_GCP_PORT",), "--gcp-port", only="local"),
+    Setting("roles.pipelines_api.port", ("MLPARITY_PIPELINES_PORT",), "--pipelines-port", only="local"),
+    Setting("roles.gcp_api.project", ("MLPARITY_GCP_PROJECT",), only="local"),
+    Setting("roles.gcp_api.location", ("MLPARITY_GCP_LOCATION",), only="local"),
     Setting("gateway.port", ("MLPARITY_GATEWAY_PORT",), "--gateway-port", only="local"),
     Setting("roles.aws_api.region", ("MLPARITY_REGION",), "--region", only="local"),
     Setting("roles.aws_api.account_id", ("MLPARITY_ACCOUNT_ID",), only="local"),
@@ -32,6 +41,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("roles.aws_api.profile", ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"), only="cloud"),
     Setting("roles.aws_api.role_arn", ("MLPARITY_AWS_ROLE_ARN", "SAGEMAKER_ROLE"), only="cloud"),
     Setting("roles.aws_api.bucket", ("MLPARITY_AWS_BUCKET",), only="cloud"),
+    Setting("roles.gcp_api.project", ("MLPARITY_GCP_PROJECT", "GOOGLE_CLOUD_PROJECT"), only="cloud"),
+    Setting("roles.gcp_api.location", ("MLPARITY_GCP_LOCATION", "GOOGLE_CLOUD_LOCATION"), only="cloud"),
+    Setting("roles.gcp_api.bucket", ("MLPARITY_GCP_BUCKET",), only="cloud"),
+    Setting("roles.gcp_api.service_account", ("MLPARITY_GCP_SERVICE_ACCOUNT",), only="cloud"),
+    Setting("roles.pipelines_api.host", ("MLPARITY_PIPELINES_HOST", "KF_PIPELINES_ENDPOINT"), only="cloud"),
+    Setting("roles.pipelines_api.namespace", ("MLPARITY_PIPELINES_NAMESPACE",), only="cloud"),
 )
 
 

@@ -27,7 +27,8 @@ _BUNDLES = (
 )  # fmt: skip
 # What ``environment`` sets because it has no gateway: endpoints, and the way round the SDK's own STS calls.
 _NOT_NEEDED = (
-    "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL", "SAGEMAKER_USER_CONFIG_OVERRIDE", "SAGEMAKER_ADMIN_CONFIG_OVERRIDE",
+    "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL", "STORAGE_EMULATOR_HOST", "MLPARITY_GCP_API_ENDPOINT",
+    "SAGEMAKER_USER_CONFIG_OVERRIDE", "SAGEMAKER_ADMIN_CONFIG_OVERRIDE",
 )  # fmt: skip
 # Nothing under these may be reached directly with a local profile, whatever NO_PROXY says.
 _CLOUDS = (
@@ -65,7 +66,7 @@ def zero_change(profile: Profile, inherited: Mapping[str, str]) -> ZeroChange:
     }
     values[MARK] = mark(profile.name, values)
     _, ours = exported_names(inherited)
-    gone = {*base.removed, *_OTHER_PROXIES, *_NOT_NEEDED[:2], *(ours & set(_NOT_NEEDED))}
+    gone = {*base.removed, *_OTHER_PROXIES, *_NOT_NEEDED[:4], *(ours & set(_NOT_NEEDED))}
     removed = tuple(sorted(gone & (inherited.keys() - values.keys())))
     return ZeroChange(ClientEnvironment(values, removed), ignored)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlparity.errors import ConfigurationError
-from mlparity.profiles.model import CloudAws, Profile
+from mlparity.profiles.model import Absent, CloudAws, CloudGcp, Profile
 from mlparity.scenarios.plan import NOT_SET, Place, Plan
 from mlparity.scenarios.platform import Parts
 
@@ -16,6 +16,13 @@ from mlparity.scenarios.platform import Parts
 def place_of(profile: Profile) -> Place:
     """Where the profile's scenarios run. Nothing is asked of a cloud: its account is the role's."""
     aws = profile.roles.aws_api
+    if isinstance(aws, Absent):
+        gcp = profile.roles.gcp_api
+        if isinstance(gcp, CloudGcp):
+            account = gcp.service_account or "the project's default account"
+            names = (gcp.project or NOT_SET, gcp.location or NOT_SET, account, gcp.bucket or NOT_SET)
+            return Place(profile.name, profile.local, *names)
+        return Place(profile.name, profile.local, NOT_SET, NOT_SET, NOT_SET, NOT_SET)
     region = (aws.region or NOT_SET) if isinstance(aws, CloudAws) else aws.region
     account = aws.role_arn.split(":")[4] if aws.role_arn else NOT_SET
     return Place(profile.name, profile.local, account, region, aws.role_arn or NOT_SET, aws.bucket or NOT_SET)

@@ -36,6 +36,11 @@ def ports(config: ControlPlaneConfig) -> list[tuple[int, str, str]]:
     found = [(config.aws_port, "the AWS APIs", how_to_set("roles.aws_api.port", "local"))]
     if config.mlflow_port:
         found.append((config.mlflow_port, "MLflow", how_to_set("roles.tracking.port", "local")))
+    if config.gcp_port:
+        found.append((config.gcp_port, "the Google APIs", how_to_set("roles.gcp_api.port", "local")))
+    if config.pipelines_port:
+        ways = how_to_set("roles.pipelines_api.port", "local")
+        found.append((config.pipelines_port, "the Kubeflow Pipelines API", ways))
     if config.gateway_port:
         found.append((config.gateway_port, "the gateway", how_to_set("gateway.port", "local")))
     return found
@@ -47,9 +52,15 @@ def child_specs(spec: StackSpec, folder: DataFolder) -> list[ChildSpec]:
     bound = {port: listen(port, part, ways).detach() for port, part, ways in ports(config)}
     fds = [bound[config.aws_port]]
     options = ["--fd", str(fds[0])]
-    if config.gateway_port:  # the same process listens there
-        fds.append(bound[config.gateway_port])
-        options += ["--gateway-fd", str(fds[1])]
+    beside = {
+        "--gateway-fd": config.gateway_port,
+        "--gcp-fd": config.gcp_port,
+        "--pipelines-fd": config.pipelines_port,
+    }
+    for option, port in beside.items():  # the same process listens there
+        if port:
+            fds.append(bound[port])
+            options += [option, str(bound[port])]
     specs = [
         ChildSpec(
             name="control-plane",

@@ -19,6 +19,11 @@ class ControlPlaneConfig:
     aws_port: int = 4570  # the one AWS endpoint: SageMaker, S3, STS, IAM, Logs, EventBridge, ...
     mlflow_port: int = 4571  # 0: the profile has no tracking server
     gateway_port: int = 0  # the proxy of zero-change mode, 4572 in the profile; 0: the profile has none
+    gcp_port: int = 0  # Vertex AI and Cloud Storage, 4573 in the profile; 0: the profile has none
+    pipelines_port: int = 0  # the Kubeflow Pipelines API, 4574 in the profile; 0: the profile has none
+    gcp_project: str = "mlparity-local"
+    gcp_project_number: str = "123456789012"
+    gcp_location: str = "us-central1"
     region: str = "us-east-1"
     account_id: str = "123456789012"
     role_name: str = "MlparitySageMakerRole"
@@ -41,6 +46,36 @@ class ControlPlaneConfig:
     def gateway_url(self) -> str:
         """The proxy of zero-change mode; "" where there is none."""
         return f"http://{LOOPBACK}:{self.gateway_port}" if self.gateway_port else ""
+
+    @property
+    def gcp_url(self) -> str:
+        """The one Google endpoint; "" where there is none."""
+        return f"http://{LOOPBACK}:{self.gcp_port}" if self.gcp_port else ""
+
+    @property
+    def pipelines_url(self) -> str:
+        """The Kubeflow Pipelines API; "" where there is none."""
+        return f"http://{LOOPBACK}:{self.pipelines_port}" if self.pipelines_port else ""
+
+    @property
+    def gcp_bucket(self) -> str:
+        """The staging bucket of Vertex AI. The control plane makes it when it starts."""
+        return f"{self.gcp_project}-vertex"
+
+    @property
+    def gcp_service_account(self) -> str:
+        """The account that Vertex AI's jobs act as where none is named."""
+        return f"{self.gcp_project_number}-compute@developer.gserviceaccount.com"
+
+    @property
+    def service_account_path(self) -> Path:
+        """The key file of the local service account, for Google's SDKs."""
+        return self.data_dir / "client" / "gcp_service_account.json"
+
+    @property
+    def pipelines_bucket(self) -> str:
+        """The versioned bucket of pipelines' artifacts. The control plane makes it when it starts."""
+        return "mlparity-pipelines"
 
     @property
     def gateway_dir(self) -> Path:

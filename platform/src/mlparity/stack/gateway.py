@@ -29,11 +29,13 @@ def prepare_gateway(config: ControlPlaneConfig) -> None:
     ensure_authority(authority_files(config), CLOUD_DOMAINS, SystemClock())
 
 
-def gateway(app: ASGIApp, config: ControlPlaneConfig) -> Gateway:
-    """The gateway before ``app``, the AWS endpoint."""
+def gateway(app: ASGIApp, config: ControlPlaneConfig, google: ASGIApp, grpc_path: str) -> Gateway:
+    """The gateway before ``app``, the AWS endpoint, and ``google``; ``grpc_path`` is where Google's gRPC is served."""
     from mlparity.apis.aws.table import BY_SIGNING_NAME
     from mlparity.gateway.gateway import Gateway
+    from mlparity.gateway.proxied_app import Apps
 
-    hosts = Hosts({*BY_SIGNING_NAME, *_OWN}, tracking=bool(config.mlflow_port))
+    hosts = Hosts({*BY_SIGNING_NAME, *_OWN}, tracking=bool(config.mlflow_port), google=bool(config.gcp_port))
+    apps = Apps(app, google, config.mlflow_port, grpc_path)
     certificates = Certificates(authority_files(config), SystemClock())
-    return Gateway(app, hosts, certificates, SystemIds(), config.gateway_port, config.mlflow_port)
+    return Gateway(apps, hosts, certificates, SystemIds(), config.gateway_port)

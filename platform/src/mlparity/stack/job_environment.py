@@ -11,6 +11,7 @@ from mlparity.stack.gateway import authority_files
 
 # The local authority's certificate as jobs see it: the data folder is hidden from them.
 CERTIFICATE_IN_JOBS = "/opt/mlparity/ca.pem"
+SERVICE_ACCOUNT_IN_JOBS = "/opt/mlparity/gcp_service_account.json"
 # The instances of a training or processing job call each other by these names, without a proxy.
 _INSTANCES = tuple(f"algo-{number}" for number in range(1, 21))
 
@@ -30,6 +31,17 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost,::1",
         "no_proxy": "127.0.0.1,localhost,::1",
     }
+    if config.gcp_url:
+        values |= {
+            "STORAGE_EMULATOR_HOST": config.gcp_url,
+            "GOOGLE_APPLICATION_CREDENTIALS": SERVICE_ACCOUNT_IN_JOBS,
+            "GOOGLE_CLOUD_PROJECT": config.gcp_project,
+            "GOOGLE_CLOUD_REGION": config.gcp_location,
+            "MLPARITY_GCP_API_ENDPOINT": config.gcp_url,
+            "NO_GCE_CHECK": "true",
+        }
+    if config.pipelines_url:
+        values["KF_PIPELINES_ENDPOINT"] = config.pipelines_url
     if config.mlflow_url:
         values["MLFLOW_TRACKING_URI"] = config.mlflow_url
         values["SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"] = config.mlflow_url  # for tracking URIs that are ARNs
@@ -40,7 +52,8 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
 
 def job_files(config: ControlPlaneConfig) -> dict[str, Path]:
     """Path in every job -> file on the host, read-only."""
-    return {CERTIFICATE_IN_JOBS: authority_files(config).certificate} if config.gateway_port else {}
+    files = {CERTIFICATE_IN_JOBS: authority_files(config).certificate} if config.gateway_port else {}
+    return {**files, **({SERVICE_ACCOUNT_IN_JOBS: config.service_account_path} if config.gcp_port else {})}
 
 
 def role_variables(pair: KeyPair) -> dict[str, str]:

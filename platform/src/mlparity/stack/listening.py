@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlparity.stack.child import READY_FD
@@ -21,10 +21,10 @@ Beside = Callable[["ServerState"], Awaitable[asyncio.Server]]
 _GRACE_SECONDS = 5  # for requests in flight when told to stop
 
 
-def serve(app: Any, fd: int, started: float, beside: Beside | None = None, hand_over: HandOver | None = None) -> None:
+def serve(app: Any, fd: int, started: float, beside: Sequence[Beside] = (), hand_over: HandOver | None = None) -> None:
     """Serve ``app`` on the listening socket ``fd`` until SIGTERM; ``started`` is ``time.monotonic()`` at start.
 
-    ``beside`` opens another listener in the same event loop, whose connections count as uvicorn's own.
+    ``beside`` opens other listeners in the same event loop, whose connections count as uvicorn's own.
     ``hand_over`` gives connections that begin with an invocation to the router.
     """
     import uvicorn
@@ -48,8 +48,8 @@ def serve(app: Any, fd: int, started: float, beside: Beside | None = None, hand_
     async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
         await start_up(sockets)
         if server.started:
-            if beside is not None:
-                server.servers.append(await beside(server.server_state))
+            for opened in beside:
+                server.servers.append(await opened(server.server_state))
             if hand_over is not None:
                 server.servers.append(await hand_over.open(config, server.server_state))
             tell_ready(started)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from mlparity.errors import MissingDependencyError
-from mlparity.profiles.model import LocalAws, LocalTracking, Profile
+from mlparity.profiles.model import Absent, LocalAws, LocalTracking, Profile
 
 _PACKAGES = {
+    "gcp": ("google.cloud.aiplatform", "google.cloud.storage", "grpc", "kfp", "kfp_server_api", "celpy"),
     "aws": ("boto3", "botocore", "awscrt", "moto", "sagemaker"),
     "tracking": ("mlflow", "boto3"),
     "ml": ("numpy", "pandas", "pyarrow", "sklearn", "xgboost"),
@@ -19,7 +20,10 @@ def extras_of(profile: Profile) -> tuple[str, ...]:
     """The extras of mlparity that the profile uses."""
     local = isinstance(profile.roles.aws_api, LocalAws)
     tracking = isinstance(profile.roles.tracking, LocalTracking)
-    return ("aws", *(("tracking",) if tracking else ()), *(("ml",) if local else ()))
+    roles = profile.roles
+    google = not (isinstance(roles.gcp_api, Absent) and isinstance(roles.pipelines_api, Absent))
+    aws = ("aws",) if not isinstance(roles.aws_api, Absent) else ()
+    return (*aws, *(("gcp",) if google else ()), *(("tracking",) if tracking else ()), *(("ml",) if local else ()))
 
 
 def missing_packages(extra: str) -> list[str]:

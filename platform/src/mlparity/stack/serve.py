@@ -18,14 +18,15 @@ from mlparity.errors import ConfigurationError, MlparityError
 from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.gateway import gateway, prepare_gateway
 from mlparity.stack.hand_over import HandOver
-from mlparity.stack.listening import serve
+from mlparity.stack.http_port import HttpPort
+from mlparity.stack.listening import Beside, serve
 from mlparity.stack.spec import StackSpec
 
 
 class ControlPlane(Protocol):
     """What a factory ``build(config)`` returns."""
 
-    app: Any  # ASGI
+    app: Any  # ASGI, of the AWS port
 
     def start(self) -> None:
         """Recover what was interrupted and start the threads. Called before the first request is taken."""
@@ -51,6 +52,20 @@ def build(factory: str, config: ControlPlaneConfig) -> ControlPlane:
     return made
 
 
+def _beside(plane: ControlPlane, config: ControlPlaneConfig, arguments: argparse.Namespace) -> list[Beside]:
+    """The other ports of this process. A plane that has no app for one (a test's) answers there as its own."""
+    opened: list[Beside] = []
+    google = getattr(plane, "google_app", None) or plane.app
+    pipelines = getattr(plane, "pipelines_app", None) or plane.app
+    for app, fd in ((google, arguments.gcp_fd), (pipelines, arguments.pipelines_fd)):
+        if fd is not None:
+            opened.append(HttpPort(app, socket.socket(fileno=fd)).open)
+    if arguments.gateway_fd is not None:
+        made = gateway(plane.app, config, google, getattr(plane, "grpc_path", ""))
+        opened.append(partial(made.open, socket.socket(fileno=arguments.gateway_fd)))
+    return opened
+
+
 def _exit_on_sigterm() -> None:
     """Unwind on SIGTERM, so that ``close`` runs.
 
@@ -69,6 +84,8 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--gateway-fd", type=int)
+    parser.add_argument("--gcp-fd", type=int)
+    parser.add_argument("--pipelines-fd", type=int)
     arguments = parser.parse_args()
     spec = StackSpec.read(arguments.spec)
     started = time.monotonic()
@@ -77,9 +94,7 @@ def main() -> int:
         if arguments.gateway_fd is not None:  # before any job starts, for it gets the certificate
             prepare_gateway(spec.config)
         plane = build(spec.control_plane, spec.config)
-        beside = None
-        if arguments.gateway_fd is not None:
-            beside = partial(gateway(plane.app, spec.config).open, socket.socket(fileno=arguments.gateway_fd))
+        beside = _beside(plane, spec.config, arguments)
         try:
             plane.start()
             hand_over: HandOver | None = getattr(plane, "hand_over", None)  # a plane without a router has none

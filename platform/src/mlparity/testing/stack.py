@@ -24,6 +24,9 @@ from mlparity.stack.spec import CONTROL_PLANE, StackSpec
 from mlparity.stack.start import Started, start
 from mlparity.stack.stop import stop
 
+_PORTS = (
+    "roles.aws_api.port", "roles.tracking.port", "roles.gcp_api.port", "roles.pipelines_api.port", "gateway.port",
+)  # fmt: skip
 _ATTEMPTS = 5  # another program may take a free port before the stack does
 
 
@@ -44,6 +47,16 @@ class RunningStack:
     def mlflow_url(self) -> str:
         """The tracking server; "" without one."""
         return self.config.mlflow_url
+
+    @property
+    def gcp_url(self) -> str:
+        """The one Google endpoint: Vertex AI and Cloud Storage."""
+        return self.config.gcp_url
+
+    @property
+    def pipelines_url(self) -> str:
+        """The Kubeflow Pipelines API."""
+        return self.config.pipelines_url
 
     def record(self) -> StackRecord:
         """What the supervisor says now: process ids, restarts."""
@@ -119,7 +132,7 @@ def _start(
 
 def _profile(data_dir: Path, *, mlflow: bool) -> Profile:
     """The embedded profile with nothing of the person's own settings."""
-    ports = {key: free_port() for key in ("roles.aws_api.port", "roles.tracking.port", "gateway.port")}
+    ports = {key: free_port() for key in _PORTS}
     flags = {"data_dir": str(data_dir), **ports}
     usual = Sources.usual({}, flags)
     profile = load_profile("embedded", Sources({}, usual.stacks, usual.stacks / "none", flags)).profile
