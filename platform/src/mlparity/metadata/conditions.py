@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, not_, or_, select, true
 
 from mlparity.metadata.naming import Naming
 from mlparity.metadata.values import Family
@@ -128,13 +128,15 @@ def _json(test: Test) -> ColumnElement[bool]:
     column: ColumnElement[Any] = ml_nodes.c[test.name]
     if not test.path:
         return column != literal({}, column.type)
-    query: Select[Any] = select(literal(1))
+    members: Any = None
+    wanted: list[ColumnElement[bool]] = []
     for depth, key in enumerate(test.path):
         each = func.json_each(column).table_valued("key", "type", "value", name=f"{test.name}_{depth}")
-        query = query.select_from(each).where(each.c.key == key)
-        last, column = each, each.c.value
-        if depth < len(test.path) - 1:
-            query = query.where(each.c.type == "object")
+        members = each if members is None else members.join(each, true())
+        wanted.append(each.c.key == key)
+        last = each  # json_each would refuse a value that is no object
+        column = case((each.c.type == "object", each.c.value), else_="{}")
+    query = select(literal(1)).select_from(members).where(*wanted)
     query = query.where(last.c.type.in_(_JSON_TYPES[test.kind]))
     if test.value is not None:
         query = query.where(_compared(last.c.value, test.operator, test.value))

@@ -225,7 +225,7 @@ def _supported(declared: FieldType, kind: Kind, operator: str, *, bare: bool) ->
     if declared.kind is Kind.TEXT_MAP and bare:
         return operator == ":"
     if declared.kind is Kind.STRUCT and kind is Kind.BOOL:
-        return operator in EQUALITY
+        return operator in (*EQUALITY, ":")
     return operator in declared.operators
 
 
@@ -234,7 +234,7 @@ def _target(name: str, declared: FieldType, rest: tuple[str, ...]) -> tuple[Kind
     if declared.kind is Kind.TEXT_MAP:
         if len(rest) > 1:
             raise FilterSyntaxError(f"the key {'.'.join(rest)!r} of {name!r} must be quoted")
-        return Kind.TEXT, rest
+        return Kind.TEXT if rest else Kind.TEXT_MAP, rest
     if declared.kind is Kind.STRUCT:
         return _struct_target(name, rest)
     if rest:
