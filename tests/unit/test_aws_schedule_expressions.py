@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mlparity.wire.aws_cron import Cron, CronError
+from mlparity.wire.aws_cron import Cron
 from mlparity.wire.aws_schedule import ScheduleExpressionError, is_strict_rule_expression, read_expression, read_zone
+from mlparity.wire.cron_field import CronError
 
 START = datetime(2022, 11, 15, 8, 0, tzinfo=UTC)
 

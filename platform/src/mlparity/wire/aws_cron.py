@@ -12,12 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-_MONTH_NAMES = {
-    name: number
-    for number, name in enumerate(
-        ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), 1
-    )
-}
+from mlparity.wire.cron_field import MONTH_NAMES, CronError, number, numbers
+
 _DAY_NAMES = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _FIELDS = 6
@@ -26,10 +22,6 @@ _MOST_WEEKS = 5
 
 # The days of a month (1-31) that a day field names.
 DaysOf = Callable[[int, int], frozenset[int]]
-
-
-class CronError(ValueError):
-    """The expression is not one of the dialect; the message says which field."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class Cron:
             minutes=_numbers(minute, 0, 59),
             hours=_numbers(hour, 0, 23),
             days=_days_of_month(day) if weekday == "?" else _days_of_week(weekday),
-            months=_numbers(month, 1, 12, _MONTH_NAMES),
+            months=_numbers(month, 1, 12, MONTH_NAMES),
             years=_numbers(year, _FIRST_YEAR, _LAST_YEAR),
         )
 
@@ -89,38 +81,8 @@ class Cron:
 
 
 def _numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> tuple[int, ...]:
-    found: set[int] = set()
-    for item in field.split(","):
-        found |= _item(item, low, high, names or {})
-    return tuple(sorted(found))
-
-
-def _item(item: str, low: int, high: int, names: Mapping[str, int]) -> set[int]:
-    span, slash, step_text = item.partition("/")
-    if slash and (not step_text.isdigit() or int(step_text) == 0):
-        raise CronError(f"{item!r} has no step")
-    step = int(step_text) if slash else 1
-    if span == "*":
-        begin, end = low, high
-    elif "-" in span:
-        left, _, right = span.partition("-")
-        begin, end = _number(left, low, high, names), _number(right, low, high, names)
-    else:
-        begin = _number(span, low, high, names)
-        end = high if slash else begin
-    if begin <= end:
-        return set(range(begin, end + 1, step))
-    if low == _FIRST_YEAR:
-        raise CronError(f"{item!r} runs backwards")
-    # FRI-MON, or 22-2: round the end of the week or of the day.
-    return {low + (value - low) % (high - low + 1) for value in range(begin, end + high - low + 2, step)}
-
-
-def _number(text: str, low: int, high: int, names: Mapping[str, int]) -> int:
-    value = names.get(text, int(text) if text.isascii() and text.isdigit() else None)
-    if value is None or not low <= value <= high:
-        raise CronError(f"{text!r} is not between {low} and {high}")
-    return value
+    """FRI-MON and 22-2 go round the end of the week and of the day; years do not."""
+    return numbers(field, low, high, names, wraps=low != _FIRST_YEAR)
 
 
 def _days_of_month(field: str) -> DaysOf:
@@ -129,7 +91,7 @@ def _days_of_month(field: str) -> DaysOf:
     if field == "LW":
         return lambda year, month: frozenset({_nearest_weekday(year, month, _length(year, month))})
     if re.fullmatch(r"\d+W", field):
-        wanted = _number(field[:-1], 1, 31, {})
+        wanted = number(field[:-1], 1, 31, {})
         return lambda year, month: (
             frozenset({_nearest_weekday(year, month, wanted)}) if wanted <= _length(year, month) else frozenset()
         )
@@ -142,13 +104,13 @@ def _days_of_week(field: str) -> DaysOf:
         field = "SAT"
     nth = re.fullmatch(r"(\w+)#(\d)", field)
     if nth is not None:
-        wanted, week = _number(nth[1], 1, 7, _DAY_NAMES), int(nth[2])
+        wanted, week = number(nth[1], 1, 7, _DAY_NAMES), int(nth[2])
         if not 1 <= week <= _MOST_WEEKS:
             raise CronError(f"{field!r}: a month has no such week")
         return lambda year, month: frozenset(_on(year, month, {wanted})[week - 1 : week])
     last = re.fullmatch(r"(\w+)L", field)
     if last is not None:
-        wanted = _number(last[1], 1, 7, _DAY_NAMES)
+        wanted = number(last[1], 1, 7, _DAY_NAMES)
         return lambda year, month: frozenset(_on(year, month, {wanted})[-1:])
     numbers = set(_numbers(field, 1, 7, _DAY_NAMES))
     return lambda year, month: frozenset(_on(year, month, numbers))

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mlparity.wire.aws_cron import Cron, CronError
+from mlparity.wire.aws_cron import Cron
+from mlparity.wire.cron_field import CronError
 
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 _RATE = re.compile(r"rate\(([0-9]{1,9}) +(minute|hour|day)(s?)\)")
