@@ -12,6 +12,7 @@ from mlparity.cli import output
 from mlparity.cli.check import Check
 from mlparity.cli.choice import Choice
 from mlparity.cli.cloud_checks import cloud_checks
+from mlparity.cli.google_checks import google_checks, pipelines_checks
 from mlparity.errors import MlparityError
 from mlparity.profiles.model import Profile
 from mlparity.stack.children import ports
@@ -55,6 +56,8 @@ def _checks(profile: Profile, *, online: bool) -> Iterator[Check]:
         yield _docker()
     else:
         yield from cloud_checks(profile, os.environ, online=online)
+        yield from google_checks(profile, os.environ, online=online)
+        yield from pipelines_checks(profile, online=online)
 
 
 def _python() -> Check:
@@ -93,7 +96,7 @@ def _ports(profile: Profile) -> Iterator[Check]:
     config = control_plane_config(profile)
     for port, part, ways in ports(config):
         if record is not None and (
-            port == record.settings.get("gateway_port")
+            port in (record.settings.get(f"{name}_port") for name in ("gateway", "gcp", "pipelines"))
             or any(child.url.endswith(f":{port}") for child in record.children)
         ):
             yield Check("port", True, f"{port} is used by the stack that is up")

@@ -39,7 +39,17 @@ def env(choice: Choice, shell: str) -> None:
 
 
 # What a client is told, and where it would then look in vain. The rest of the settings is the stack's own business.
-_TOLD = ("aws_port", "mlflow_port", "gateway_port", "region", "account_id", "role_name", "access_key_id")
+_TOLD = (
+    "aws_port",
+    "mlflow_port",
+    "gcp_port",
+    "pipelines_port",
+    "gateway_port",
+    "region",
+    "account_id",
+    "role_name",
+    "access_key_id",
+)
 
 
 def _tell_of_another(profile: Profile) -> None:

@@ -13,6 +13,7 @@ from mlparity.cli import output
 from mlparity.cli.choice import Choice
 from mlparity.cli.cloud_checks import cloud_checks
 from mlparity.cli.ctrl_c import unwind
+from mlparity.cli.google_checks import google_checks, pipelines_checks
 from mlparity.cli.up import bring_up
 from mlparity.errors import ConfigurationError, ScenarioError
 from mlparity.profiles.environment import client_environment
@@ -107,7 +108,8 @@ def _print_plan(scenario: Scenario, profile: Profile, plan: Plan | None) -> None
 
 def _require_cloud(profile: Profile) -> None:
     """Tell what is missing before anything starts."""
-    failed = [check for check in cloud_checks(profile, os.environ) if check.ok is False]
+    found = (*cloud_checks(profile, os.environ), *google_checks(profile, os.environ), *pipelines_checks(profile))
+    failed = [check for check in found if check.ok is False]
     if failed:
         raise ConfigurationError(
             f"the profile {profile.name} is not set up: {failed[0].name}",

@@ -8,8 +8,18 @@ from mlparity.cli import output
 from mlparity.cli.choice import Choice
 from mlparity.errors import DataFolderError
 from mlparity.stack.folder import DataFolder
-from mlparity.stack.health import PartStatus, endpoints, gateway_answers, gateway_url, part_statuses, running_jobs
+from mlparity.stack.health import (
+    PartStatus,
+    endpoints,
+    gateway_answers,
+    gateway_url,
+    other_urls,
+    part_statuses,
+    running_jobs,
+)
 from mlparity.stack.running import running_stack_record
+
+_OTHERS = {"gcp": "Google APIs", "pipelines": "Kubeflow Pipelines"}
 
 
 def status(choice: Choice, *, as_json: bool) -> int:
@@ -40,6 +50,7 @@ def status(choice: Choice, *, as_json: bool) -> int:
                 "damage": damage,
                 "running_jobs": jobs,
                 "endpoints": serving,
+                "urls": other_urls(record),
                 "gateway": {"url": gateway, "healthy": gateway_healthy} if gateway else None,
                 "parts": [asdict(part) for part in parts],
             }
@@ -47,6 +58,8 @@ def status(choice: Choice, *, as_json: bool) -> int:
         return 0 if healthy else 1
     output.line(f"{record.profile}, mlparity {record.version}, data folder {folder.path}")
     output.table(("part", "state", "pid", "memory", "up", "restarts", "url"), [_row(part) for part in parts])
+    for name, url in other_urls(record).items():
+        output.line(f"{_OTHERS[name]}: {url} (in the control plane)")
     if gateway:
         state = "healthy" if gateway_healthy else "does not answer"
         output.line(f"gateway: {state}, {gateway} (in the control plane), for `mlparity exec -- CMD`")

@@ -12,7 +12,7 @@ from mlparity.cli.choice import Choice
 from mlparity.cli.ctrl_c import unwind
 from mlparity.errors import DataFolderError
 from mlparity.profiles.environment import write_client_files
-from mlparity.stack.health import gateway_url, running_jobs
+from mlparity.stack.health import gateway_url, other_urls, running_jobs
 from mlparity.stack.packages import extras_of, require_extras
 from mlparity.stack.resolve import control_plane_config
 from mlparity.stack.running import running_stack_record
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from mlparity.stack.folder import DataFolder
     from mlparity.stack.record import StackRecord
 
-_WHAT = {"control-plane": ("AWS APIs", "SageMaker, S3, STS, IAM, Logs, EventBridge"), "mlflow": ("MLflow", "tracking")}
+_WHAT = {
+    "control-plane": ("AWS APIs", "SageMaker, S3, STS, IAM, Logs, EventBridge"),
+    "gcp": ("Google", "Vertex AI, Cloud Storage"),
+    "pipelines": ("Pipelines", "Kubeflow Pipelines: its API and run pages"),
+    "mlflow": ("MLflow", "tracking"),
+}
 
 
 def up(choice: Choice, *, foreground: bool, as_json: bool) -> None:
@@ -80,9 +85,10 @@ def _jobs_of(folder: DataFolder) -> int:
 def _print_endpoints(started: Started, profile: Profile) -> None:
     how = f"in {started.seconds:.1f} s" if started.by_this_call else "already"
     output.line(f"{profile.name} is up ({how})")
-    for child in started.record.children:
-        label, what = _WHAT[child.name]
-        output.line(f"  {label.ljust(9)} {child.url}  {what}")
+    urls = {**{child.name: child.url for child in started.record.children}, **other_urls(started.record)}
+    for name, (label, what) in _WHAT.items():
+        if name in urls:
+            output.line(f"  {label.ljust(9)} {urls[name]}  {what}")
     gateway = gateway_url(started.record)
     if gateway:
         output.line(f"  {'Gateway'.ljust(9)} {gateway}  the clouds' own hosts, for: mlparity exec -- CMD")
@@ -98,7 +104,7 @@ def _document(started: Started) -> dict[str, Any]:
         "started_by_this_call": started.by_this_call,
         "seconds": round(started.seconds, 3),
         "data_dir": record.settings["data_dir"],
-        "endpoints": {child.name: child.url for child in record.children} | _gateway(record),
+        "endpoints": {child.name: child.url for child in record.children} | other_urls(record) | _gateway(record),
     }
 
 

@@ -98,7 +98,10 @@ def _names(project: str, location: str, bucket: str, service_account: str) -> di
 def _pipelines(profile: Profile) -> dict[str, str]:
     pipelines = profile.roles.pipelines_api
     if isinstance(pipelines, LocalPipelines):
-        return {"KF_PIPELINES_ENDPOINT": f"http://127.0.0.1:{pipelines.port}"}
+        return {
+            "KF_PIPELINES_ENDPOINT": f"http://127.0.0.1:{pipelines.port}",
+            "MLPARITY_PIPELINES_ROOT": f"s3://{pipelines.bucket}/v2/artifacts",
+        }
     if isinstance(pipelines, ExternalPipelines):
         values = {"KF_PIPELINES_ENDPOINT": pipelines.host, "MLPARITY_PIPELINES_NAMESPACE": pipelines.namespace}
         return {name: value for name, value in values.items() if value}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mlparity.errors import ConfigurationError, ScenarioError
+from mlparity.scenarios.places import GooglePlace, PipelinesPlace
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Platform:
     parts: Sequence[str] = ()  # the parts that were asked for beside, or instead of, the story
     story: bool = True  # whether the scenario's own story is to be told; False where only parts were asked for
     output: TextIO = sys.stdout
+    google: GooglePlace | None = None
+    pipelines: PipelinesPlace | None = None
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -46,15 +49,17 @@ class Platform:
 
         Raises ``ConfigurationError`` where one is missing.
         """
+        google, pipelines = GooglePlace.from_environment(environment), PipelinesPlace.from_environment(environment)
+        aws = _required if google is None and pipelines is None else _given
         data_dir = Path(_required(environment, "MLPARITY_DATA_DIR"))
         workdir = data_dir / "scenarios" / folder.name
         workdir.mkdir(parents=True, exist_ok=True)
         return cls(
             profile=_required(environment, "MLPARITY_PROFILE"),
             local=_required(environment, "MLPARITY_LOCAL") == "true",
-            region=_required(environment, "AWS_DEFAULT_REGION"),
-            role_arn=_required(environment, "MLPARITY_ROLE_ARN"),
-            bucket=_required(environment, "MLPARITY_BUCKET"),
+            region=aws(environment, "AWS_DEFAULT_REGION"),
+            role_arn=aws(environment, "MLPARITY_ROLE_ARN"),
+            bucket=aws(environment, "MLPARITY_BUCKET"),
             tracking_uri=environment.get("MLFLOW_TRACKING_URI", ""),
             data_dir=data_dir,
             folder=folder,
@@ -62,7 +67,23 @@ class Platform:
             arguments=tuple(arguments),
             parts=parts.names if parts else (),
             story=parts.story if parts else True,
+            google=google,
+            pipelines=pipelines,
         )
+
+    @property
+    def on_google(self) -> GooglePlace:
+        """The profile's Google Cloud. Raises ``ConfigurationError`` where it has none."""
+        if self.google is None:
+            raise _missing(self.profile, "Google APIs", "gcp")
+        return self.google
+
+    @property
+    def on_pipelines(self) -> PipelinesPlace:
+        """The profile's Kubeflow Pipelines. Raises ``ConfigurationError`` where it has none."""
+        if self.pipelines is None:
+            raise _missing(self.profile, "Kubeflow Pipelines endpoint", "kubeflow")
+        return self.pipelines
 
     def say(self, text: str) -> None:
         """Tell the person what was done: one line (or more), shown at once."""
@@ -84,6 +105,18 @@ class Platform:
             session: Any = boto3.Session(region_name=self.region)
             self._clients[service] = session.client(service)
         return self._clients[service]
+
+
+def _missing(profile: str, what: str, other: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the profile {profile} has no {what}",
+        "the scenario needs one",
+        f"`mlparity doctor --profile {other}` tells what is missing; the profile embedded has one on this machine",
+    )
+
+
+def _given(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name, "")
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

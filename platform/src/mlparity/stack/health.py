@@ -92,6 +92,12 @@ def gateway_url(record: StackRecord) -> str:
     return f"http://127.0.0.1:{port}" if port else ""
 
 
+def other_urls(record: StackRecord) -> dict[str, str]:
+    """What else the control plane's process answers, by the name of the setting without "_port"."""
+    ports = {name: record.settings.get(f"{name}_port", 0) for name in ("gcp", "pipelines")}
+    return {name: f"http://127.0.0.1:{port}" for name, port in ports.items() if port}
+
+
 def gateway_answers(record: StackRecord) -> bool:
     """Whether it does. It is a part of the control plane's process."""
     return answers(f"{gateway_url(record)}/_mlparity/health")
