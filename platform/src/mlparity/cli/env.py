@@ -49,6 +49,8 @@ _TOLD = (
     "account_id",
     "role_name",
     "access_key_id",
+    "gcp_project",
+    "gcp_location",
 )
 
 

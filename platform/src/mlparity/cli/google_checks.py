@@ -82,8 +82,8 @@ def _online(gcp: CloudGcp) -> Iterator[Check]:
     from google.auth.transport.requests import AuthorizedSession
 
     scopes = ["https://www.googleapis.com/auth/cloud-platform"]
-    credentials, _ = google.auth.default(scopes=scopes)  # type: ignore[no-untyped-call]
-    session: Any = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    credentials, _ = google.auth.default(scopes=scopes)
+    session: Any = AuthorizedSession(credentials)
 
     def get(url: str) -> str:
         answer = session.get(url, timeout=_SECONDS)
