@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, tuple_
 
 from mlparity.errors import InvalidRequestError
 from mlparity.state.paging import Page
 from mlparity.state.schema.ml_metadata import ml_nodes
-from mlparity.wire.aip132 import Order, parse_order_by
+from mlparity.wire.aip132 import parse_order_by
 
 SORTABLE = {
     "name": "id",
@@ -43,7 +43,7 @@ class ListRequest:
 
 def fetch(connection: Connection, query: Select[Any], request: ListRequest) -> Page[Any]:
     """One page of ``query``'s rows; by default as they were made. Raises ``InvalidRequestError``."""
-    orders = [*parse_order_by(request.order_by, SORTABLE)]
+    orders = parse_order_by(request.order_by, SORTABLE)
     terms = [(ml_nodes.c[SORTABLE[order.name]], order.descending) for order in orders]
     terms.append((ml_nodes.c.number, orders[-1].descending if orders else False))
     digest = hashlib.sha256(json.dumps([request.filter, request.order_by]).encode()).hexdigest()[:16]
@@ -59,8 +59,11 @@ def fetch(connection: Connection, query: Select[Any], request: ListRequest) -> P
 
 
 def _beyond(terms: Sequence[tuple[ColumnElement[Any], bool]], values: Sequence[Any]) -> ColumnElement[bool]:
-    """The rows after the one with these values; the bound on the first column lets an index be entered there."""
+    """The rows after the one with these values, said so that an index can be entered there."""
     column, descending = terms[0]
+    if len({down for _, down in terms}) == 1:
+        row = tuple_(*(term for term, _ in terms))
+        return row < tuple_(*values) if descending else row > tuple_(*values)
     bound = column <= values[0] if descending else column >= values[0]
     later = [
         and_(
@@ -88,4 +91,4 @@ def _decode(token: str, digest: str, length: int) -> Sequence[Any]:
     return values
 
 
-__all__ = ["SORTABLE", "ListRequest", "Order", "fetch"]
+__all__ = ["SORTABLE", "ListRequest", "fetch"]

@@ -32,6 +32,7 @@ ml_nodes = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index("uq_ml_nodes_id", "scope", "family", "id", unique=True),
+    Index("ix_ml_nodes_family", "scope", "family"),  # SQLite's indexes go on by row: in the order of making
     Index("ix_ml_nodes_created", "scope", "family", "created_at"),
     Index("ix_ml_nodes_updated", "scope", "family", "updated_at"),
     Index("ix_ml_nodes_title", "scope", "family", "schema_title"),

@@ -416,6 +416,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('ml_nodes', schema=None) as batch_op:
         batch_op.create_index('uq_ml_nodes_id', ['scope', 'family', 'id'], unique=True)
+        batch_op.create_index('ix_ml_nodes_family', ['scope', 'family'], unique=False)
         batch_op.create_index('ix_ml_nodes_created', ['scope', 'family', 'created_at'], unique=False)
         batch_op.create_index('ix_ml_nodes_updated', ['scope', 'family', 'updated_at'], unique=False)
         batch_op.create_index('ix_ml_nodes_title', ['scope', 'family', 'schema_title'], unique=False)
