@@ -110,7 +110,7 @@ class ApiVersion:
         except KeyError:
             return GetMessageClass(self.pool.FindMessageTypeByName(f"{self.package}.{name}"))
 
-    def new(self, name: str, **fields: Any) -> Message:
+    def new(self, name: str, /, **fields: Any) -> Message:
         """A new message of that name. Enumerations are given by number or by name."""
         return self.message_class(name)(**fields)
 

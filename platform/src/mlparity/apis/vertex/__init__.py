@@ -1,0 +1,1 @@
+"""Vertex AI: one dispatch behind REST and gRPC, over the substrate."""

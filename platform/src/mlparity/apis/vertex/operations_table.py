@@ -1,0 +1,16 @@
+"""The operation table: what is served, by what. Dispatch, coverage and tests read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlparity.apis.vertex import endpoints, locations, operations_service
+from mlparity.apis.vertex.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *locations.OPERATIONS,
+    *operations_service.OPERATIONS,
+    *endpoints.OPERATIONS,
+)
+
+BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
