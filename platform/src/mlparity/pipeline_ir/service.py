@@ -30,7 +30,9 @@ class PipelineRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     input_artifacts: Mapping[str, Sequence[ArtifactValue]] = field(default_factory=dict)
     parent: str = ""  # what the API lists its runs by: an experiment, a location
+    metadata_scope: str = "kubeflow"  # the metadata store that lineage goes to: "vertex/PROJECT/LOCATION/default"
     resource_name: str = ""  # {{$.pipeline_job_resource_name}}; "": the run's name
+    scheduled_at: str = ""  # RFC 3339: {{$.pipeline_job_schedule_time_utc}}; "": when it was created
     fail_slow: bool = False  # after a failure, branches that do not depend on it go on
     caching: bool | None = None  # None: as each task says
     labels: Mapping[str, str] = field(default_factory=dict)
