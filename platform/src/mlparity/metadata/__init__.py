@@ -3,6 +3,7 @@
 from mlparity.metadata.listing import ListRequest
 from mlparity.metadata.naming import Naming
 from mlparity.metadata.store import MetadataStore
+from mlparity.metadata.stores import MetadataStores
 from mlparity.metadata.values import (
     Event,
     EventType,
@@ -22,6 +23,7 @@ __all__ = [
     "Family",
     "ListRequest",
     "MetadataStore",
+    "MetadataStores",
     "Naming",
     "NewEvent",
     "NewNode",

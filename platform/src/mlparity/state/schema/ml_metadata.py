@@ -1,8 +1,8 @@
-"""ML metadata: artifacts, executions and contexts, the events between them, and who belongs to whom."""
+"""ML metadata: artifacts, executions and contexts, the events between them, who belongs to whom, and time series."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from mlparity.state.schema.base import Json, UtcDateTime, metadata
 
@@ -68,4 +68,15 @@ ml_children = Table(
     _node("parent", primary_key=True),
     _node("child", primary_key=True),
     Index("ix_ml_children_child", "child"),
+)
+
+ml_points = Table(
+    "ml_points",
+    metadata,
+    Column("series", Text, primary_key=True),  # the full name of the time series
+    Column("step", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("value", Float, nullable=True),  # SQLite has no NaN: NULL stands for it
+    Column("tensor", LargeBinary, nullable=True),
+    Column("version", Integer, nullable=False),
 )

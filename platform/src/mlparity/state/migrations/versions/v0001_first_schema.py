@@ -459,6 +459,15 @@ def upgrade() -> None:
     with op.batch_alter_table('ml_children', schema=None) as batch_op:
         batch_op.create_index('ix_ml_children_child', ['child'], unique=False)
 
+    op.create_table('ml_points',
+    sa.Column('series', sa.Text(), nullable=False),
+    sa.Column('step', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('value', sa.Float(), nullable=True),
+    sa.Column('tensor', sa.LargeBinary(), nullable=True),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('series', 'step', name=op.f('pk_ml_points'))
+    )
     op.create_table('lineage_edges',
     sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('api', sa.String(length=32), nullable=False),
@@ -527,6 +536,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Revert."""
+    op.drop_table('ml_points')
     op.drop_table('ml_children')
     op.drop_table('ml_members')
     op.drop_table('ml_events')
