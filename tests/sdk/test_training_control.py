@@ -119,6 +119,14 @@ def test_an_image_without_a_local_runtime_is_refused_by_name(cloud: Cloud) -> No
     assert "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1" in text
 
 
+def test_a_role_that_is_not_there_is_refused(cloud: Cloud) -> None:
+    lost = "arn:aws:iam::123456789012:role/lost"
+    request = cloud.script_request(unique("role"), "pass", RoleArn=lost)
+    kind, text = refusal(lambda: cloud.sagemaker.create_training_job(**request))
+    assert kind == "ValidationException"
+    assert text.startswith(f"Could not assume role {lost}. Please ensure that the role exists and allows principal")
+
+
 def test_what_is_not_served_is_refused_before_it_runs(cloud: Cloud) -> None:
     name = unique("market")
     algorithm = {

@@ -14,7 +14,7 @@ import h11
 
 from mlparity.errors import MlparityError
 from mlparity.gateway.hosts import TERMINATED, Authority, Route, Verdict
-from mlparity.gateway.tunnel import connect_loopback, connect_unix, join
+from mlparity.gateway.tunnel import connect_loopback, join
 
 if TYPE_CHECKING:
     from mlparity.gateway.gateway import Gateway
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         """HTTP/2 is gRPC here: its bytes go to the server that speaks it, decrypted."""
         secure.pause_reading()
         try:
-            other, end = await connect_unix(self._gateway.grpc_path)
+            other, end = await connect_loopback(Authority("127.0.0.1", self._gateway.grpc_port()))
         except (OSError, TimeoutError):
             secure.abort()  # it starts, or ends: clients try again
             return

@@ -32,7 +32,7 @@ class Gateway:
         self.refusals = Refusals()
         self.state = ServerState()
         self._certificates = certificates
-        self.grpc_path = apps.grpc_path
+        self.grpc_port = apps.grpc_port
         self._distrusting: set[str] = set()
         self._config = uvicorn.Config(
             ProxiedApp(apps, hosts, self.refusals, ids, port),
@@ -62,8 +62,7 @@ class Gateway:
 
     def _with_protocols(self, context: ssl.SSLContext, host: str) -> ssl.SSLContext:
         """A context that offers HTTP/2 where gRPC is spoken."""
-        authority = Authority(host, 443)
-        if self.grpc_path and self.hosts.verdict(authority).route is Route.GOOGLE:
+        if self.hosts.verdict(Authority(host, 443)).route is Route.GOOGLE:
             context.set_alpn_protocols(["h2", "http/1.1"])
         return context
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -48,7 +48,7 @@ class Apps:
     aws: ASGIApp
     google: ASGIApp
     tracking_port: int = 0  # MLflow's; 0: there is none
-    grpc_path: str = ""  # the unix socket of Google's APIs in gRPC; "": there is none
+    grpc_port: Callable[[], int] = lambda: 0  # of Google's APIs in gRPC; 0: not yet, or none
 
 
 class ProxiedApp:

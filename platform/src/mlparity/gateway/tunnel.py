@@ -60,14 +60,6 @@ async def connect_loopback(authority: Authority) -> tuple[asyncio.Transport, Spl
     return transport, splice
 
 
-async def connect_unix(path: str) -> tuple[asyncio.Transport, Splice]:
-    """A paused connection to a unix socket of this stack. Raises ``OSError`` or ``TimeoutError``."""
-    async with asyncio.timeout(_SECONDS):
-        transport, splice = await asyncio.get_running_loop().create_unix_connection(Splice, path)
-    transport.pause_reading()
-    return transport, splice
-
-
 def join(one: asyncio.Transport, other: asyncio.Transport, other_end: Splice) -> None:
     """Let bytes flow both ways. ``other_end`` is the protocol of ``other``."""
     one_end = Splice()

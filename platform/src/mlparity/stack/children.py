@@ -25,6 +25,7 @@ _PASSED = (
     "VIRTUAL_ENV",
     "XDG_RUNTIME_DIR",
     "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
     "USER",
 )
 # What uv needs to reach the person's package index; handed to it alone, when it builds an environment.

@@ -80,6 +80,7 @@ from mlparity.wire.aws_model import AwsModel
 _LOG = logging.getLogger(__name__)
 _LOG_INDEX_SECONDS = 1.0
 _PROMETHEUS = "text/plain; version=0.0.4"
+_PRINCIPAL = "sagemaker.amazonaws.com"  # as which SageMaker assumes roles
 _JOB_SESSION = "SageMaker"  # the name of the session in which SageMaker's jobs act as their role
 
 
@@ -171,6 +172,7 @@ class ControlPlane:
                 self._endpoints.fleet.expect,
             ),
             needs_other_approver=lambda group: self._loops.governs(group),  # noqa: PLW0108 - made below
+            may_assume=lambda role, resource: self._aws.may_assume(role, _PRINCIPAL, resource),
         )
         self._loops = retraining_loop(
             lambda: self._sagemaker, self._database, self._store, clock, config.account_id, self._timers.wake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlparity.clock import SystemClock
@@ -29,13 +30,13 @@ def prepare_gateway(config: ControlPlaneConfig) -> None:
     ensure_authority(authority_files(config), CLOUD_DOMAINS, SystemClock())
 
 
-def gateway(app: ASGIApp, config: ControlPlaneConfig, google: ASGIApp, grpc_path: str) -> Gateway:
-    """The gateway before ``app``, the AWS endpoint, and ``google``; ``grpc_path`` is where Google's gRPC is served."""
+def gateway(app: ASGIApp, config: ControlPlaneConfig, google: ASGIApp, grpc_port: Callable[[], int]) -> Gateway:
+    """The gateway before ``app``, the AWS endpoint, and ``google``; ``grpc_port`` is where Google's gRPC is."""
     from mlparity.apis.aws.table import BY_SIGNING_NAME
     from mlparity.gateway.gateway import Gateway
     from mlparity.gateway.proxied_app import Apps
 
     hosts = Hosts({*BY_SIGNING_NAME, *_OWN}, tracking=bool(config.mlflow_port), google=bool(config.gcp_port))
-    apps = Apps(app, google, config.mlflow_port, grpc_path)
+    apps = Apps(app, google, config.mlflow_port, grpc_port)
     certificates = Certificates(authority_files(config), SystemClock())
     return Gateway(apps, hosts, certificates, SystemIds(), config.gateway_port)

@@ -61,7 +61,7 @@ def _beside(plane: ControlPlane, config: ControlPlaneConfig, arguments: argparse
         if fd is not None:
             opened.append(HttpPort(app, socket.socket(fileno=fd)).open)
     if arguments.gateway_fd is not None:
-        made = gateway(plane.app, config, google, getattr(plane, "grpc_path", ""))
+        made = gateway(plane.app, config, google, getattr(plane, "grpc_port", lambda: 0))
         opened.append(partial(made.open, socket.socket(fileno=arguments.gateway_fd)))
     return opened
 
