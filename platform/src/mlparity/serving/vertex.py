@@ -25,7 +25,7 @@ HTTP_PORT, HEALTH_ROUTE, PREDICT_ROUTE = "AIP_HTTP_PORT", "AIP_HEALTH_ROUTE", "A
 FRAMEWORK = "AIP_FRAMEWORK"
 SKLEARN, XGBOOST = "SCIKIT_LEARN", "XGBOOST"
 _PICKLED = ("model.joblib", "model.pkl")
-_FILES: Mapping[str, tuple[str, ...]] = {SKLEARN: _PICKLED, XGBOOST: (*_PICKLED, "model.bst")}
+FILES: Mapping[str, tuple[str, ...]] = {SKLEARN: _PICKLED, XGBOOST: (*_PICKLED, "model.bst")}
 _PACKAGES = {SKLEARN: "sklearn", XGBOOST: "xgboost"}
 _LABELS = {SKLEARN: "sklearn", XGBOOST: "xgboost"}
 _INSTANCES = "instances"
@@ -41,7 +41,7 @@ class VertexContract:
         """What a prebuilt image makes of the artifact folder; any other image's model as ``loading`` finds it."""
         folder = Path(environment.get("SM_MODEL_DIR", "/opt/ml/model"))
         framework = environment.get(FRAMEWORK, "")
-        if framework in _FILES:
+        if framework in FILES:
             return prebuilt(folder, framework)
         return loading.load(ModelFolder(folder, environment))
 
@@ -126,7 +126,7 @@ class PrebuiltModel:
 
 def prebuilt(folder: Path, framework: str) -> PrebuiltModel:
     """The model that an image of ``framework`` finds in ``folder``. Raises ``RefusedError`` as the image says it."""
-    names = _FILES[framework]
+    names = FILES[framework]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise RefusedError(500, f"Could not find any of {', '.join(names)} in the model's artifact folder")

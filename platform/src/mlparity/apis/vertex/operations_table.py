@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlparity.apis.vertex import endpoints, locations, operations_service
+from mlparity.apis.vertex import (
+    endpoints,
+    locations,
+    model_evaluations,
+    model_versions,
+    models,
+    operations_service,
+)
 from mlparity.apis.vertex.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *locations.OPERATIONS,
     *operations_service.OPERATIONS,
     *endpoints.OPERATIONS,
+    *models.OPERATIONS,
+    *model_versions.OPERATIONS,
+    *model_evaluations.OPERATIONS,
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlparity.engine.workspace import parse_uri
 from mlparity.errors import EngineError, InvalidRequestError, NotFoundError, StorageError
 from mlparity.ids import IdSource
 from mlparity.serving.archive import ArchiveError, extract
 from mlparity.storage.base import ObjectInfo, ObjectStore
+from mlparity.storage.uris import parse_uri
 
 _KEPT = 64  # models that are not in use; the least recently used ones go first
 _PARTIAL = ".partial-"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import orjson
 
-from mlparity.engine.workspace import parse_uri
 from mlparity.errors import MlparityError
 from mlparity.serving.routing.capture import CLOSED, SpoolTarget, close_left_open
 from mlparity.storage.base import ObjectStore
+from mlparity.storage.uris import parse_uri
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
