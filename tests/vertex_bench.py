@@ -32,6 +32,7 @@ from mlparity.apis.vertex.operations import Operations
 from mlparity.apis.vertex.operations_table import BY_NAME
 from mlparity.apis.vertex.rest import VertexRest
 from mlparity.ids import SeededIds
+from mlparity.metadata import MetadataStores
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -81,7 +82,7 @@ class VertexBench:
             operations=Operations(documents, self.clock, self.ids),
             clock=self.clock,
             ids=self.ids,
-            **{"store": self.store, **parts},
+            **{"store": self.store, "metadata": MetadataStores(self.database, self.clock, self.ids), **parts},
         )
         self.dispatch = Dispatch(self.vertex, operations)
         self.rest_app = VertexRest(self.dispatch)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlparity.engine.job_service import JobService
     from mlparity.engine.run_engine import RunEngine
     from mlparity.engine.tuning.service import TuningService
+    from mlparity.metadata import MetadataStores
     from mlparity.registry import ModelRegistry
     from mlparity.storage.base import ObjectStore
 
@@ -67,6 +68,7 @@ class Vertex:
     tunings: TuningService = field(default_factory=not_wired("tuning service"))
     registry: ModelRegistry = field(default_factory=not_wired("model registry"))
     events: EventJournal = field(default_factory=not_wired("event journal"))
+    metadata: MetadataStores = field(default_factory=not_wired("metadata stores"))
 
     def transaction(self) -> AbstractContextManager[object]:
         """What an operation writes in the block (rows, documents, events) happens together or not at all.
