@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 
 from mlparity.scenarios import Platform
-from scenarios.mlflow_serving import reaper, versions
+from scenarios.mlflow_serving import container, engine, reaper, versions
 from scenarios.mlflow_serving.names import ENDPOINT, NAME, REPOSITORY
 from scenarios.sagemaker_common.endpoints import exists, settled
 
 
 def clean_up(platform: Platform) -> None:
-    """Endpoint, configurations, models, images, the repository where it is empty, objects, registered model."""
+    """Endpoint, configurations, models, images, the empty repository, objects, registered model; containers."""
     if exists(platform, ENDPOINT):
         settled(platform, ENDPOINT)
         reaper.reap(platform, ENDPOINT)
@@ -20,6 +20,8 @@ def clean_up(platform: Platform) -> None:
     ecr, s3 = platform.client("ecr"), platform.client("s3")
     if tags := _own_images(platform):  # of a run that was cut off before it made their models
         ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag} for tag in tags])
+    container.remove(container.left(str(platform.workdir)))
+    engine.forget(_built_images(platform))
     with contextlib.suppress(ecr.exceptions.RepositoryNotFoundException, ecr.exceptions.RepositoryNotEmptyException):
         ecr.delete_repository(repositoryName=REPOSITORY)
     for key in _objects(platform):
@@ -38,6 +40,8 @@ def left_over(platform: Platform) -> list[str]:
         ),
         *(item["ModelName"] for item in sagemaker.list_models(NameContains=ENDPOINT)["Models"]),
         *(f"image {tag}" for tag in _own_images(platform)),
+        *(f"container {one}" for one in container.left(str(platform.workdir))),
+        *(f"image {uri} in the engine" for uri in _built_images(platform)),
         *_objects(platform),
         *(f"alias {alias}" for alias in versions.aliases(platform)),
     ]
@@ -57,3 +61,9 @@ def _own_images(platform: Platform) -> list[str]:
     except ecr.exceptions.RepositoryNotFoundException:
         return []
     return sorted(tag for tag in tags if tag and (contexts / tag).is_dir())
+
+
+def _built_images(platform: Platform) -> list[str]:
+    """What the engine still has of the images that this scenario has built here."""
+    contexts = platform.workdir / "image"
+    return [uri for uri in engine.built() if f"/{REPOSITORY}:" in uri and (contexts / uri.rpartition(":")[2]).is_dir()]

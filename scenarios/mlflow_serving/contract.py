@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,7 @@ from scenarios.mlflow_serving.names import ENDPOINT
 from scenarios.mlflow_serving.versions import Version
 
 Predictions = list[dict[str, Any]]
+Ask = Callable[[str, str], Predictions]  # content type and body to predictions
 _JSON, _CSV = "application/json", "text/csv"
 
 
@@ -43,16 +46,22 @@ def forms(flights: pd.DataFrame) -> dict[str, tuple[str, str]]:
 def invoke(runtime: Any, content_type: str, body: str) -> Predictions:
     """One request; the predictions."""
     answer = runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType=content_type, Body=body)
-    return _plain(json.loads(answer["Body"].read())["predictions"])
+    return predictions_in(answer["Body"].read())
 
 
-def compare(platform: Platform, version: Version, flights: pd.DataFrame) -> str:
-    """Check every form against the model's own predictions; in words."""
-    expected, runtime = own_predictions(version, flights), platform.client("sagemaker-runtime")
+def predictions_in(body: bytes) -> Predictions:
+    """Of an answer of MLflow's scoring server."""
+    return _plain(json.loads(body)["predictions"])
+
+
+def compare(platform: Platform, version: Version, flights: pd.DataFrame, ask: Ask | None = None) -> str:
+    """Check every form against the model's own predictions; in words. ``ask`` is the endpoint where none is given."""
+    expected = own_predictions(version, flights)
+    asking = ask or partial(invoke, platform.client("sagemaker-runtime"))
     asked = forms(flights)
     for name, (content_type, body) in asked.items():
-        said = invoke(runtime, content_type, body)
-        platform.check(said == expected, f"{name}: the endpoint says {said[:2]}, the model {expected[:2]}")
+        said = asking(content_type, body)
+        platform.check(said == expected, f"{name}: the answer is {said[:2]}, the model says {expected[:2]}")
     return f"{len(expected)} flights, equal predictions from {', '.join(asked)}"
 
 

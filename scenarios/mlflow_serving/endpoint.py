@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mlparity.scenarios import Platform
-from scenarios.mlflow_serving import image
+from scenarios.mlflow_serving import engine, image, saved_image
 from scenarios.mlflow_serving.digest import archive
 from scenarios.mlflow_serving.names import (
     DIGEST_TAG,
@@ -51,12 +51,17 @@ def prepare(platform: Platform, version: Version, instance_type: str, *, build: 
 
 def _image(platform: Platform, version: Version, uri: str, packed: bytes, *, build: bool) -> None:
     if image.has(platform, version.tag):
-        platform.say(f"  {uri}: ECR has it, the model is the same")
-        return
+        if not build or engine.has(uri):
+            platform.say(f"  {uri}: ECR has it, the model is the same")
+            return
+        image.drop(platform, version.tag)  # a description, or of an engine that was emptied
     manifest, how = image.description(platform.folder, version, packed), "described, not built"
     context = image.build_context(platform.folder, version, platform.workdir / "image" / version.tag)
     if build:
-        manifest, how = image.built(platform, context, uri), "built"
+        platform.say(f"  docker build of {context}")
+        began = time.monotonic()
+        engine.build(context, uri, version.digest)
+        manifest, how = saved_image.manifest(uri), f"built in {time.monotonic() - began:.0f} s"
     platform.say(f"  {uri}: {how}; manifest {image.push(platform, version.tag, manifest)[:19]}")
 
 

@@ -21,7 +21,7 @@ def sample_of(files: FlightsFiles) -> pd.DataFrame:
     weather = pd.read_csv(files.weather).drop_duplicates(_HOUR)
     joined = flights.merge(weather[[*_HOUR, *WEATHER]], on=_HOUR).dropna(subset=list(WEATHER))
     joined["scheduled"] = joined["sched_dep_time"].astype("int64")
-    joined["weekday"] = pd.to_datetime(joined[["year", "month", "day"]]).dt.dayofweek.astype("int64")
+    joined["weekday"] = pd.to_datetime(joined[["year", "month", "day"]]).dt.day_of_week.astype("int64")
     joined["distance"] = joined["distance"].astype("float64")
     chosen = joined.sample(_SAMPLE, random_state=11).reset_index(drop=True)
     return chosen[[*COLUMNS, TARGET, "month"]]

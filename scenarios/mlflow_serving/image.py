@@ -9,21 +9,17 @@ import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlparity.errors import ScenarioError
 from mlparity.scenarios import Platform
 from scenarios.mlflow_serving.names import REPOSITORY
+from scenarios.mlflow_serving.saved_image import MANIFEST
 from scenarios.mlflow_serving.versions import Version
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _DESCRIPTION = "application/vnd.mlparity.image-description.v1"
 _EMPTY = b"{}"  # the OCI's own empty configuration: there is no image that it could be of
-_BUILD_SECONDS = 500
 
 
 def build_context(folder: Path, version: Version, into: Path) -> Path:
@@ -66,47 +62,6 @@ def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def built(platform: Platform, context: Path, uri: str) -> str:
-    """Build the image with Docker; the manifest that the engine itself saved. Raises ``ScenarioError``."""
-    if shutil.which("docker") is None:
-        raise ScenarioError("the image cannot be built", "there is no docker on this machine", "leave --build away")
-    platform.say(f"  docker build -t {uri} {context}")
-    _docker("build", "--quiet", "--tag", uri, str(context))
-    saved = context.parent / "image.tar"
-    try:
-        _docker("save", "--output", str(saved), uri)
-        with tarfile.open(saved) as packed:
-            index = json.loads(_member(packed, "index.json"))
-            digest = index["manifests"][0]["digest"]
-            return _member(packed, f"blobs/{digest.replace(':', '/')}").decode()
-    except KeyError as error:
-        raise ScenarioError(
-            "the built image's manifest cannot be read",
-            str(error),
-            "it takes Docker 25, whose `docker save` writes OCI",
-        ) from error
-    finally:
-        saved.unlink(missing_ok=True)
-
-
-def _member(packed: tarfile.TarFile, name: str) -> bytes:
-    stream = packed.extractfile(name)
-    if stream is None:
-        raise KeyError(name)
-    return stream.read()
-
-
-def _docker(*arguments: str) -> None:
-    try:
-        subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, timeout=_BUILD_SECONDS)
-    except subprocess.CalledProcessError as error:
-        raise ScenarioError(
-            f"docker {arguments[0]} failed", error.stderr.strip()[-500:], "is its engine running?"
-        ) from None
-    except subprocess.TimeoutExpired as error:
-        raise ScenarioError(f"docker {arguments[0]} took longer than {error.timeout:.0f} s") from None
-
-
 def repository(platform: Platform) -> str:
     """The repository's URI; created where it is not there. Its tags are immutable: a tag is a model."""
     ecr = platform.client("ecr")
@@ -119,6 +74,11 @@ def has(platform: Platform, tag: str) -> bool:
     """Whether the repository holds the tag."""
     ids = [{"imageTag": tag}]
     return bool(platform.client("ecr").batch_get_image(repositoryName=REPOSITORY, imageIds=ids)["images"])
+
+
+def drop(platform: Platform, tag: str) -> None:
+    """Remove the tag: the same model's image can then be put anew."""
+    platform.client("ecr").batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])
 
 
 def push(platform: Platform, tag: str, manifest: str) -> str:

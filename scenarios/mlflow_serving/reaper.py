@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlparity.scenarios import Platform
+from scenarios.mlflow_serving import engine
 from scenarios.mlflow_serving.names import ENDPOINT_TAG, REPOSITORY, TTL_TAG
 from scenarios.sagemaker_common.endpoints import gone
 
@@ -143,6 +144,7 @@ def _remove_images(platform: Platform, images: set[str]) -> list[str]:
         gone = platform.client("ecr").batch_delete_image(repositoryName=REPOSITORY, imageIds=tags)
         wrong = [one for one in gone.get("failures", []) if one["failureCode"] != "ImageNotFound"]
         platform.check(not wrong, f"ECR kept images: {wrong}")
+        engine.forget(own)
     return [f"image {uri}" for uri in own]
 
 

@@ -7,17 +7,18 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from mlparity.errors import ConfigurationError
 from mlparity.scenarios import Platform, Report
 from scenarios.flights.data import flights_files
-from scenarios.mlflow_serving import contract, ecs, endpoint, reaper, versions
+from scenarios.mlflow_serving import container, contract, ecs, endpoint, engine, reaper, versions
 from scenarios.mlflow_serving.arguments import Wish, wish
 from scenarios.mlflow_serving.cleanup import clean_up, left_over
 from scenarios.mlflow_serving.flights import COLUMNS, sample_of
@@ -40,6 +41,8 @@ def run(platform: Platform) -> Report:
             return _clean(platform)
         if asked.reap:
             return _reap(platform, asked)
+        if asked.build:
+            engine.require()
         if asked.back or asked.promote:
             return _one_move(platform, asked)
         return _whole(platform, asked)
@@ -68,7 +71,7 @@ def _whole(platform: Platform, asked: Wish) -> Report:
 def _nothing_left(platform: Platform) -> None:
     left = left_over(platform)
     platform.check(not left, f"something is left: {left}")
-    platform.say("  no endpoint, configuration, model, image, object or registered version is left")
+    platform.say("  no endpoint, configuration, model, image, container, object or registered version is left")
 
 
 def _clean(platform: Platform) -> Report:
@@ -91,7 +94,7 @@ class _Story:
         say("3. The image and the endpoint, from models:/" + f"{REGISTERED_MODEL}@{CHAMPION}")
         champion = versions.fetch(platform, f"{REGISTERED_MODEL}@{CHAMPION}")
         uri, config = endpoint.prepare(platform, champion, self._asked.instance_type, build=self._asked.build)
-        _write_definition(platform, uri)
+        facts = self._as_container(_write_definition(platform, uri), champion, golden)
         seconds = endpoint.deploy(platform, config, _now() + timedelta(hours=self._asked.ttl_hours))
         say(f"  {ENDPOINT} InService after {seconds:.1f} s")
         say("4. Its answers")
@@ -103,11 +106,21 @@ class _Story:
         challenger = versions.aliases(platform)[CHALLENGER]
         there = move(platform, self._asked, challenger, golden)
         back = move(platform, self._asked, champion.number, golden)
-        facts = [("predictions", same), ("promoted", there), ("and back", back)]
+        facts += [("predictions", same), ("promoted", there), ("and back", back)]
         if not self._asked.keep:
             say("6. The reaper")
             facts.append(("reaped", self._reaped()))
         return facts
+
+    def _as_container(
+        self, definition: Mapping[str, Any], version: versions.Version, golden: pd.DataFrame
+    ) -> list[tuple[str, str]]:
+        """The built image alone, before any endpoint has it; nothing where none was built."""
+        if not self._asked.build:
+            return []
+        same = container.compare(self._platform, definition, version, golden)
+        self._platform.say(f"  as a container by itself: {same}")
+        return [("the image alone", same)]
 
     def _register(self) -> pd.DataFrame:
         """Two versions and their aliases; the flights to compare with."""
@@ -223,10 +236,11 @@ def _wait_for_metric(platform: Platform) -> None:
         time.sleep(0.5)
 
 
-def _write_definition(platform: Platform, uri: str) -> None:
+def _write_definition(platform: Platform, uri: str) -> dict[str, Any]:
     definition = ecs.task_definition(uri, platform.role_arn, platform.region)
     ecs.check(definition)
     _definition_path(platform).write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
+    return definition
 
 
 def _definition_path(platform: Platform) -> Path:

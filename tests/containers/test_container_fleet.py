@@ -17,7 +17,7 @@ from mlparity.engine.sandbox import SandboxExecutor
 from mlparity.ids import SystemIds
 from mlparity.serving.fleet.deployment import DeploymentPhase
 from tests.conformance.fleet_fixture import Timing, Yard, archive, send
-from tests.containers.conftest import PROGRAMS, engine_answers, root_file_system
+from tests.containers.engine_images import PROGRAMS, engine_answers, root_file_system
 
 IMAGE = "mlparity-test-server:1"
 PERL = Path("/usr/lib/x86_64-linux-gnu/perl-base")

@@ -10,9 +10,10 @@ from pathlib import Path
 from mlparity.testing.stack import RunningStack
 
 _SCENARIOS = Path(__file__).parents[2] / "scenarios"
+HELD = "everything was checked and held"
 
 
-def told(stack: RunningStack, name: str, *arguments: str, seconds: int = 480) -> str:
+def told(stack: RunningStack, name: str, *arguments: str, seconds: int = 480, closing: str = HELD) -> str:
     """What the scenario says until its end; fails with all of it where a check of the scenario did not hold."""
     done = subprocess.run(
         [sys.executable, "-m", "mlparity.scenarios.runner", str(_SCENARIOS / name), *arguments],
@@ -23,5 +24,5 @@ def told(stack: RunningStack, name: str, *arguments: str, seconds: int = 480) ->
         timeout=seconds,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "everything was checked and held" in done.stdout
+    assert closing in done.stdout
     return done.stdout

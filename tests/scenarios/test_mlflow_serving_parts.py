@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from mlparity.errors import ConfigurationError, ScenarioError
-from scenarios.mlflow_serving import ecs, image
+from scenarios.mlflow_serving import ecs, engine, image
 from scenarios.mlflow_serving.arguments import wish
 from scenarios.mlflow_serving.digest import archive, model_digest
 from scenarios.mlflow_serving.prices import PriceList, price_list
 from scenarios.mlflow_serving.reaper import Candidate, reason_to_go
+from scenarios.mlflow_serving.saved_image import MANIFEST, manifest_in
 from scenarios.mlflow_serving.versions import Version
 
 FOLDER = Path(__file__).parents[2] / "scenarios" / "mlflow_serving"
@@ -117,6 +119,48 @@ def test_the_manifest_says_that_nothing_was_built_and_its_layers_exist(tmp_path:
         name: (f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)) for name, data in blobs.items()
     }
     assert (context / "model" / "MLmodel").is_file()
+
+
+@pytest.mark.parametrize("attested", [False, True])
+def test_the_manifest_that_a_newer_docker_saves_is_taken_as_it_is(attested: bool) -> None:
+    manifest = b'{"schemaVersion": 2}'
+    blobs = [manifest]
+    described = {"mediaType": MANIFEST, "digest": digest_of(manifest), "platform": {"os": "linux"}}
+    if attested:  # an index with the image and what was said of its build
+        other = {"digest": digest_of(b"{}"), "mediaType": MANIFEST, "platform": {"os": "unknown"}}
+        blobs.append(json.dumps({"manifests": [other, described]}).encode())
+        described = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest_of(blobs[1])}
+    saved = io.BytesIO()
+    with tarfile.open(fileobj=saved, mode="w") as tar:
+        index = {"index.json": json.dumps({"manifests": [described]}).encode()}
+        for name, data in {**{f"blobs/{digest_of(one).replace(':', '/')}": one for one in blobs}, **index}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    saved.seek(0)
+    assert manifest_in(saved) == manifest.decode()
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_without_an_engine_three_lines_say_what_to_do(
+    installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    elif shutil.which("docker") is None:
+        pytest.skip("there is no docker command on this machine")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'none'}")
+    with pytest.raises(ScenarioError) as caught:
+        engine.require()
+    what, why, hint = caught.value.lines()
+    assert "--build needs a container engine" in what
+    assert str(tmp_path / "none") in why if installed else "no `docker` command" in why
+    assert "`docker info` answers, or leave --build away" in hint
+    assert engine.built() == []
 
 
 def test_the_task_definition_is_one_and_a_wrong_one_is_refused() -> None:
