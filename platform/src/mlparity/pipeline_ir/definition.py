@@ -180,3 +180,17 @@ class Pipeline:
     def component(self, name: str) -> Component:
         """The component by its name, the root included."""
         return self.root if name == ROOT else self.components[name]
+
+    def container(self, component: Component) -> Container:
+        """What a container task runs."""
+        found = self.executors[component.executor]
+        if not isinstance(found, Container):
+            raise TypeError(f"{component.executor} is no container")
+        return found
+
+    def importer(self, component: Component) -> Importer:
+        """What an importer task imports."""
+        found = self.executors[component.executor]
+        if not isinstance(found, Importer):
+            raise TypeError(f"{component.executor} is no importer")
+        return found

@@ -86,6 +86,11 @@ class Recorder:
         """The id of the run's own execution."""
         return metadata_id(root.id)
 
+    @staticmethod
+    def iteration_execution(run_id: str) -> str:
+        """The id of the execution of a loop's iteration, by its run."""
+        return metadata_id(run_id)
+
     def run_changed(self, root: RootRun, state: TaskState, outputs: TaskValues) -> None:
         """The run's execution follows its state."""
         self._end(root, self.run_execution(root), state, outputs, "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlparity.engine.runs import Step, StepStatus
 from mlparity.pipeline_ir.cel import select
-from mlparity.pipeline_ir.definition import Component, Interface, Iterator, Source, SourceKind, Task
+from mlparity.pipeline_ir.definition import Component, Iterator, Source, SourceKind, Task
 from mlparity.pipeline_ir.errors import InvalidPipelineError, TaskFailedError
 from mlparity.pipeline_ir.placeholders import Facts, Placeholders
 from mlparity.pipeline_ir.tasks import ArtifactValue, TaskValues
@@ -42,8 +42,15 @@ def task_inputs(
     return TaskValues(_typed(given, component, skipped), artifacts)
 
 
-def root_inputs(component: Component, parameters: Mapping[str, Any], artifacts: TaskValues) -> TaskValues:
-    """A run's own inputs. Raises ``InvalidPipelineError`` where they do not fit the pipeline's."""
+def root_inputs(
+    component: Component,
+    parameters: Mapping[str, Any],
+    artifacts: Mapping[str, Sequence[ArtifactValue]] | None,
+) -> TaskValues:
+    """A run's own inputs. Raises ``InvalidPipelineError`` where they do not fit the pipeline's.
+
+    Artifacts that are None are not looked at.
+    """
     unknown = sorted(set(parameters) - set(component.inputs.parameters))
     if unknown:
         raise InvalidPipelineError(
@@ -53,13 +60,13 @@ def root_inputs(component: Component, parameters: Mapping[str, Any], artifacts: 
     missing = sorted(
         name
         for name, item in component.inputs.artifacts.items()
-        if not item.optional and name not in artifacts.artifacts
+        if artifacts is not None and not item.optional and name not in artifacts
     )
     if missing:
         raise InvalidPipelineError(f"the pipeline's input artifact {missing[0]!r} is not given")
     given = {name: value for name, value in parameters.items() if value is not None}
     try:
-        return TaskValues(_typed(given, component, set()), artifacts.artifacts)
+        return TaskValues(_typed(given, component, set()), artifacts or {})
     except TaskFailedError as error:
         raise InvalidPipelineError("the pipeline's arguments are invalid", str(error)) from error
 
@@ -72,6 +79,18 @@ def iteration_inputs(iterator: Iterator, component: Component, inputs: TaskValue
     declared = component.inputs.parameters.get(iterator.item_input)
     value = as_type(item, declared.type, iterator.item_input) if declared else item
     return TaskValues({**inputs.parameters, iterator.item_input: value}, inputs.artifacts)
+
+
+def unused_items(iterator: Iterator, component: Component, inputs: TaskValues) -> TaskValues:
+    """An iteration's inputs without the whole list, unless a task inside asks for it."""
+    tasks = component.dag.tasks.values() if component.dag is not None else ()
+    used = {source.key for task in tasks for source in (*task.parameters.values(), *task.artifacts.values())}
+    if not iterator.input or iterator.input in used or component.dag is None:
+        return inputs
+    return TaskValues(
+        {name: value for name, value in inputs.parameters.items() if name != iterator.input},
+        {name: items for name, items in inputs.artifacts.items() if name != iterator.input},
+    )
 
 
 def loop_items(iterator: Iterator, inputs: TaskValues) -> Sequence[Any]:
@@ -145,8 +164,3 @@ def _typed(given: Mapping[str, Any], component: Component, skipped: set[str]) ->
         elif not declared.optional:
             raise TaskFailedError(f'neither value nor default value provided for non-optional parameter "{name}"')
     return typed
-
-
-def declared_names(interface: Interface) -> set[str]:
-    """All names of an interface."""
-    return {*interface.parameters, *interface.artifacts}

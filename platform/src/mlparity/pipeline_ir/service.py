@@ -42,12 +42,12 @@ class PipelineRequest:
 
 
 class Pipelines(Protocol):
-    """What an API needs of ``PipelineRuns``."""
+    """What an API needs of ``pipeline_runs.PipelineRuns``."""
 
     def check(
         self, spec: Mapping[str, Any], platform_spec: Mapping[str, Any] | None, parameters: Mapping[str, Any]
     ) -> None:
-        """Raise ``InvalidPipelineError`` or ``UnsupportedPipelineError`` where ``submit`` would."""
+        """Raise ``InvalidPipelineError`` or ``UnsupportedPipelineError`` where ``submit`` would for these."""
         ...
 
     def submit(self, request: PipelineRequest) -> Run:
@@ -55,13 +55,17 @@ class Pipelines(Protocol):
         ...
 
     def stop(self, run_id: str) -> Run:
-        """Cancel: what runs is stopped, nothing new begins."""
+        """Cancel: what runs is stopped, nothing new begins. Raises ``NotFoundError``."""
         ...
 
     def retry(self, run_id: str) -> Run:
-        """Go on with a failed or cancelled run: what succeeded stays."""
+        """Go on with a failed or cancelled run: what succeeded stays. Raises ``ConflictError`` for any other."""
         ...
 
     def tasks(self, root_run_id: str) -> Sequence[TaskDetail]:
         """The run's tasks, parents before children, the root first. Raises ``NotFoundError``."""
+        ...
+
+    def delete(self, root_run_id: str) -> None:
+        """Forget a run that has ended, with all that is inside. Raises ``NotFoundError`` and ``ConflictError``."""
         ...

@@ -1,0 +1,31 @@
+"""The end of a failed program's log, as the reason that people see first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlparity.engine.jobs import Job
+
+_BYTES = 8192
+_LINES = 15
+
+
+def failure_text(log: Path, job: Job) -> str:
+    """How the program ended, and the last lines that it wrote."""
+    ended = f"exit code {job.exit_code}" if job.exit_code is not None else f"signal {job.results.get('signal')}"
+    lines = _last_lines(log)
+    traceback = next((index for index, line in enumerate(lines) if line.startswith("Traceback ")), None)
+    shown = lines[traceback:] if traceback is not None else lines[-_LINES:]
+    return "\n".join([f"The program ended with {ended}:", *shown]) if shown else f"The program ended with {ended}"
+
+
+def _last_lines(log: Path) -> list[str]:
+    if not log.is_file():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(0, 2)
+        size = stream.tell()
+        stream.seek(max(0, size - _BYTES))
+        text = stream.read().decode("utf-8", "replace")
+    lines = text.splitlines()
+    return [line for line in (lines[1:] if size > _BYTES else lines) if line.strip()]
