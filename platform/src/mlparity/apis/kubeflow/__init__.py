@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines' REST API, v2beta1, over the substrate."""
