@@ -20,8 +20,9 @@ REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
         (f"{REGISTRY}/sagemaker-scikit-learn:1.2-1-cpu-py3", "sagemaker-scikit-learn", "builtin"),
         (f"{REGISTRY}/sagemaker-base-python-310:1.0", "host", "builtin"),
         ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0.0-cpu-py310", "pytorch", "builtin"),
-        ("python:3.11-slim", "host", "builtin"),
-        ("docker.io/library/python:3", "host", "builtin"),
+        ("python:3.11-slim", "python", "host"),
+        ("docker.io/library/python:3", "python", "host"),
+        ("alpine", "python", "host"),
     ],
 )
 def test_shipped_map(image: str, name: str, kind: str) -> None:
