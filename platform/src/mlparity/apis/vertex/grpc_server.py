@@ -91,7 +91,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
 
 def _call(api: ApiVersion, method: Method, context: Any) -> Call:
     headers: Mapping[str, str] = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-    return Call(api, method, headers, context.time_remaining())
+    return Call(api, method, headers, context.time_remaining(), versioned=method.service.startswith(api.package))
 
 
 def _refusing(error: GoogleError, api: ApiVersion | None = None) -> Callable[[Any, Any], Any]:

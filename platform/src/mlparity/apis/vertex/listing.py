@@ -77,6 +77,11 @@ class Listing:
     def _matches(self, wanted: Any, document: Document) -> bool:
         return matches(wanted, lambda name: self.value(document, name))
 
+    def _is_in(self, document: Document, parent: str) -> bool:
+        """The database tells names apart without regard to case, and finds those of deeper resources, too."""
+        prefix = self._prefix(parent)
+        return document.name.startswith(prefix) and "/" not in document.name[len(prefix) :]
+
     def _prefix(self, parent: str) -> str:
         return f"{parent}/{self.kind.collection}/"
 
@@ -87,7 +92,7 @@ class Listing:
         while True:
             asked = PageRequest("created_at", True, size - len(found), token)
             page = vertex.documents.list(self.kind.message, DocumentFilter(name_prefix=self._prefix(parent)), asked)
-            found += [document for document in page.items if where(document)]
+            found += [document for document in page.items if self._is_in(document, parent) and where(document)]
             token = page.next_token
             if token is None or len(found) == size:
                 return found, token
@@ -97,7 +102,7 @@ class Listing:
         while True:
             asked = PageRequest("created_at", True, _CHUNK, token)
             page = vertex.documents.list(self.kind.message, DocumentFilter(name_prefix=self._prefix(parent)), asked)
-            yield from filter(where, page.items)
+            yield from (document for document in page.items if self._is_in(document, parent) and where(document))
             token = page.next_token
             if token is None:
                 return

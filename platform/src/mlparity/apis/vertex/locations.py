@@ -6,6 +6,7 @@ from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.operation import Call, Operation
 from mlparity.wire.google.descriptors import Message
+from mlparity.wire.google.page_token import page_size, read_token
 
 
 def get(_vertex: Vertex, request: Message, call: Call) -> Message:
@@ -15,6 +16,9 @@ def get(_vertex: Vertex, request: Message, call: Call) -> Message:
 
 def list_(vertex: Vertex, request: Message, call: Call) -> Message:
     """The default location; others are served, too, when they are named."""
+    page_size(request, 1, 1)
+    if read_token(request) is not None:
+        return call.response()
     return call.response(locations=[_location(f"{request.name}/locations/{vertex.project.location}", call)])
 
 

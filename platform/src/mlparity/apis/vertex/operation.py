@@ -17,7 +17,7 @@ class Call:
     """The call: the version of the API that was asked, the method, and what came beside the request.
 
     ``headers`` are in lower case; ``seconds_left`` is the caller's deadline, None where it set none; ``body`` is the
-    REST request's as it came, None over gRPC.
+    REST request's as it came, None over gRPC. Not ``versioned`` are gRPC's calls of services that all versions share.
     """
 
     api: ApiVersion
@@ -25,6 +25,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds_left: float | None = None
     body: bytes | None = None
+    versioned: bool = True
 
     def new(self, kind: str, /, **fields: Any) -> Message:
         """A message of the called version: ``call.new("Endpoint", display_name="a")``."""

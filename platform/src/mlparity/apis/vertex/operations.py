@@ -39,8 +39,13 @@ class StoredOperation:
     response: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
 
+    @property
+    def version(self) -> str:
+        """The version of the API that it was started in."""
+        return "v1beta1" if ".aiplatform.v1beta1." in self.metadata["@type"] else "v1"
+
     def message(self, api: ApiVersion) -> Message:
-        """google.longrunning.Operation with the types of the version that is asked."""
+        """google.longrunning.Operation with the types of the version."""
         document: dict[str, Any] = {"name": self.name, "metadata": self.metadata}
         if self.done:
             document |= {"done": True, **({"error": self.error} if self.error else {"response": self.response})}

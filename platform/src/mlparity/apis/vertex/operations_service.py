@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.errors import invalid_argument
 from mlparity.apis.vertex.operation import Call, Operation
+from mlparity.apis.vertex.operations import StoredOperation
 from mlparity.wire.google.descriptors import Message
 from mlparity.wire.google.page_token import make_token, page_size, read_token
 
@@ -12,9 +13,17 @@ _LONGEST_WAIT = 60.0  # seconds; a caller asks again
 _MOST = 1000
 
 
+def _message(vertex: Vertex, operation: StoredOperation, call: Call) -> Message:
+    """As the caller reads it: in the version of its path, or, over gRPC, in that in which the operation was started."""
+    if call.versioned or operation.version == call.api.version:
+        return operation.message(call.api)
+    found = operation.message(vertex.apis.get(operation.version))
+    return call.api.message_class("google.longrunning.Operation").FromString(found.SerializeToString())
+
+
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
     """The operation as it is."""
-    return vertex.operations.get(request.name).message(call.api)
+    return _message(vertex, vertex.operations.get(request.name), call)
 
 
 def list_(vertex: Vertex, request: Message, call: Call) -> Message:
@@ -31,7 +40,7 @@ def list_(vertex: Vertex, request: Message, call: Call) -> Message:
     shown = found[start : start + size]
     more = start + size < len(found)
     return call.response(
-        operations=[item.message(call.api) for item in shown],
+        operations=[_message(vertex, item, call) for item in shown],
         next_page_token=make_token(request, shown[-1].name) if more else "",
     )
 
@@ -40,7 +49,7 @@ def wait(vertex: Vertex, request: Message, call: Call) -> Message:
     """The operation when it is done or the time is over, whichever is first."""
     asked = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT
     limits = [max(asked, 0.0), _LONGEST_WAIT, *([call.seconds_left] if call.seconds_left is not None else [])]
-    return vertex.operations.wait(request.name, min(limits)).message(call.api)
+    return _message(vertex, vertex.operations.wait(request.name, min(limits)), call)
 
 
 def cancel(vertex: Vertex, request: Message, call: Call) -> Message:

@@ -35,11 +35,17 @@ _FLOATS = {FieldDescriptor.TYPE_DOUBLE: "TYPE_DOUBLE", FieldDescriptor.TYPE_FLOA
 _WELL_KNOWN = frozenset(
     f"google.protobuf.{name}"
     for name in (
-        *("Any", "Timestamp", "Duration", "FieldMask", "Struct", "Value", "ListValue"),
+        *("Any", "Timestamp", "Duration", "FieldMask"),
         *("DoubleValue", "FloatValue", "Int64Value", "UInt64Value", "Int32Value", "UInt32Value", "BoolValue"),
         *("StringValue", "BytesValue"),
     )
 )
+
+_FREE = {  # messages that hold any JSON, or any of one kind
+    "google.protobuf.Value": (dict, list, str, int, float, type(None)),
+    "google.protobuf.Struct": (dict,),
+    "google.protobuf.ListValue": (list,),
+}
 
 
 class _FaultError(Exception):
@@ -65,7 +71,9 @@ class _Reader:
 
     def message(self, document: Any, message: Message, path: str, depth: int) -> None:
         descriptor = message.DESCRIPTOR
-        if descriptor.full_name in _WELL_KNOWN:
+        if descriptor.full_name in _FREE:
+            self._free(document, message, path)
+        elif descriptor.full_name in _WELL_KNOWN:
             self._well_known(document, message, path)
         elif not isinstance(document, dict):
             self._wrong(path, f"type.googleapis.com/{descriptor.full_name}", document)
@@ -143,13 +151,21 @@ class _Reader:
             kind = _INTEGERS[field.type][0] if field.type in _INTEGERS else _type_name(field)
             self._wrong(path, kind, value)
 
+    def _free(self, value: Any, message: Message, path: str) -> None:
+        name = message.DESCRIPTOR.full_name
+        if not isinstance(value, _FREE[name]):
+            self._wrong(path, f"type.googleapis.com/{name}", value)
+            return
+        try:
+            fill_value(message, value)
+        except RecursionError:
+            self._told(path, f"Message too deep. Max recursion depth reached for key '{path}'")
+
     def _well_known(self, value: Any, message: Message, path: str) -> None:
         name = message.DESCRIPTOR.full_name
         try:
             if name == "google.protobuf.FieldMask" and isinstance(value, str):
                 message.paths.extend(mask_paths(value))
-            elif name == "google.protobuf.Struct" and not isinstance(value, dict):
-                self._wrong(path, f"type.googleapis.com/{name}", value)
             else:
                 ParseDict(value, message, descriptor_pool=self._api.pool, max_recursion_depth=_DEEPEST)
         except (ParseError, TypeError, ValueError, AttributeError, OverflowError):
@@ -161,6 +177,31 @@ class _Reader:
 
     def _told(self, path: str, text: str) -> None:
         self.found.append(Violation(path, text))
+
+
+def fill_value(message: Message, value: Any, depth: int = 0) -> None:
+    """Set a google.protobuf.Value, Struct or ListValue from JSON. Raises ``RecursionError`` for what is too deep."""
+    if depth > _DEEPEST:
+        raise RecursionError
+    name = message.DESCRIPTOR.name
+    if name == "Struct":
+        for key, item in value.items():
+            fill_value(message.fields[key], item, depth + 1)
+    elif name == "ListValue":
+        for item in value:
+            fill_value(message.values.add(), item, depth + 1)
+    elif value is None:
+        message.null_value = 0
+    elif isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, int | float):
+        message.number_value = value
+    elif isinstance(value, str):
+        message.string_value = value
+    else:
+        part = message.struct_value if isinstance(value, dict) else message.list_value
+        part.SetInParent()
+        fill_value(part, value, depth)
 
 
 def mask_paths(text: str) -> list[str]:
