@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from mlparity.apis.kubeflow import experiments, run_states
 from mlparity.apis.kubeflow.app import KubeflowApp
@@ -194,3 +197,14 @@ def client(url: str) -> Any:
         import kfp
 
         return kfp.Client(host=url)
+
+
+def refused(call: Callable[[], Any]) -> tuple[int, str]:
+    """The status and the message of the error that the call gets."""
+    from kfp_server_api import ApiException
+
+    with pytest.raises(ApiException) as error:
+        call()
+    document = json.loads(error.value.body)
+    assert document["message"] == document["error"] == document["details"][0]["error_details"]
+    return error.value.status, document["message"]

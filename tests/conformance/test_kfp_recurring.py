@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from mlparity.testing import TestClock
 from tests.conformance.kfp_pipelines import compiled, two_steps
-from tests.conformance.kfp_world import KfpWorld, kfp_world
+from tests.conformance.kfp_world import KfpWorld, kfp_world, refused
 
 START = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)  # a Monday
 
@@ -55,14 +55,6 @@ class Calendar:
 def calendar(tmp_path: Path, package: str) -> Iterator[Calendar]:
     with kfp_world(tmp_path / "world", TestClock(START)) as (world, client):
         yield Calendar(world, client, package)
-
-
-def refused(call: Callable[[], Any]) -> tuple[int, str]:
-    from kfp_server_api import ApiException
-
-    with pytest.raises(ApiException) as error:
-        call()
-    return error.value.status, json.loads(error.value.body)["message"]
 
 
 def test_cron_interval_and_bounds(calendar: Calendar) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import yaml
 
 from mlparity.testing import TestClock
 from tests.conformance.kfp_pipelines import compiled, needs_rows, two_steps
-from tests.conformance.kfp_world import KfpWorld, kfp_world
+from tests.conformance.kfp_world import KfpWorld, kfp_world, refused
 
 Both = tuple[KfpWorld, Any]
 
@@ -29,18 +29,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(compiled(two_steps, tmp_path_factory.mktemp("package") / "two_steps.yaml"))
-
-
-def refused(call: Callable[[], Any]) -> tuple[int, str]:
-    """The status and the message of the error that the call gets."""
-    from kfp_server_api import ApiException
-
-    with pytest.raises(ApiException) as error:
-        call()
-    document = json.loads(error.value.body)
-    assert document["message"] == document["error"]
-    assert document["details"][0]["error_details"] == document["message"]
-    return error.value.status, document["message"]
 
 
 def predicate(**member: Any) -> str:
