@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from mlparity.apis.vertex import (
     endpoints,
     locations,
+    metadata_graph,
+    metadata_nodes,
+    metadata_schemas,
+    metadata_stores,
     model_evaluations,
     model_versions,
     models,
@@ -21,6 +25,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *models.OPERATIONS,
     *model_versions.OPERATIONS,
     *model_evaluations.OPERATIONS,
+    *metadata_stores.OPERATIONS,
+    *metadata_nodes.OPERATIONS,
+    *metadata_graph.OPERATIONS,
+    *metadata_schemas.OPERATIONS,
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
