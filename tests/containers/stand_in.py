@@ -6,6 +6,7 @@ Dockerfiles build unchanged. It is not the official image, and ``note`` says so 
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import ssl
@@ -15,11 +16,6 @@ import sysconfig
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-import pip
-import pyarrow as pa
-import sklearn
 
 from tests.containers.engine_images import PROGRAMS, libraries_of, root_file_system
 
@@ -70,7 +66,7 @@ def _root() -> bytes:
     interpreter = home if home.exists() else Path(os.path.realpath(sys.executable))
     files = {str(path).lstrip("/"): path for path in _standard_library()}
     site = f"usr/local/lib/python{VERSION}/site-packages"
-    package = Path(pip.__file__).parent
+    package = _package("pip")
     for folder in (package, *package.parent.glob("pip-*.dist-info")):
         files |= {f"{site}/{path.relative_to(package.parent)}": path for path in _files(folder)}
     compiled = [path for path in files.values() if path.suffix == ".so"]
@@ -109,8 +105,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _wheels() -> Iterator[Path]:
     """Compiled packages from PyPI: what they want of the system (libstdc++, librt), the official image has."""
-    for package in (np, pa, sklearn):
-        yield from sorted(Path(str(package.__file__)).parent.glob("**/*.so"))[:9]
+    for name in ("numpy", "pyarrow", "sklearn"):
+        yield from sorted(_package(name).glob("**/*.so"))[:9]
+
+
+def _package(name: str) -> Path:
+    """An installed package's folder; the package is not imported."""
+    found = importlib.util.find_spec(name)
+    assert found is not None, name
+    assert found.origin is not None, name
+    return Path(found.origin).parent
 
 
 def _text(tar: tarfile.TarFile, name: str, content: str, mode: int) -> None:
