@@ -107,7 +107,7 @@ def job_spec(launch: Launch, log: LogStream) -> JobSpec:
             METADATA: texts.metadata_file,
             **{f"{PARAMETER}{name}": path for name, path in texts.output_files.items()},
         },
-        requirements=tuple(program.packages) if program else (),
+        requirements=lightweight.requirements(program) if program else (),
         cpu_limit=float(quantity(texts.resolve(container.cpu_limit), "CPU limit")),
         memory_limit_bytes=int(quantity(texts.resolve(container.memory_limit), "memory limit")),
         retries=Retries(attempts=_RESTARTS),
@@ -122,7 +122,7 @@ def _limit(launch: Launch) -> int:
 def _command(program: lightweight.Program | None, words: Sequence[str]) -> Sequence[str]:
     if program is None:
         return words
-    return ("python3", "-m", lightweight.MODULE, "--component_module_path", _PROGRAM)
+    return ("python3", "-c", lightweight.START, "--component_module_path", _PROGRAM)
 
 
 def _roots(launch: Launch) -> list[str]:

@@ -6,6 +6,7 @@ it. That executor is run at once instead, so that it starts in a warm interprete
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shlex
 from collections.abc import Sequence
@@ -18,7 +19,11 @@ _WRITES_PROGRAM = re.compile(r'printf "%s" "\$0" > "\$program_path/ephemeral_com
 _INSTALLS = re.compile(r"python3 -m pip install (.*?)(?=&&|\n|$)", re.DOTALL)
 _GOES_ON = re.compile(r'&& "\$0" "\$@"\s*$')
 _VALUED_OPTIONS = frozenset({"--index-url", "--extra-index-url", "--trusted-host", "-i", "--find-links", "-f"})
-MODULE = "kfp.dsl.executor_main"
+# What a lightweight component runs. In an environment of its own nothing is kept, and everything imported as usual.
+START = (
+    "import runpy, sys; kept = sys.modules.get('mlparity.pipeline_ir.kept_kfp'); kept and kept.show(); "
+    "runpy.run_module('kfp.dsl.executor_main', run_name='__main__', alter_sys=True)"
+)
 
 
 @dataclass(frozen=True)
@@ -72,3 +77,10 @@ def _packages(script: str) -> tuple[list[str], list[str]]:
 def _is_kfp(package: str) -> bool:
     name = re.split(r"[\s\[<>=!~;@]", package, maxsplit=1)[0]
     return name.lower().replace("_", "-") in {"kfp", "kfp-pipeline-spec", "kfp-server-api"}
+
+
+def requirements(program: Program) -> tuple[str, ...]:
+    """What must be installed for a program: its packages, and this machine's KFP beside them."""
+    if not program.packages:
+        return ()
+    return (*program.packages, f"kfp=={importlib.metadata.version('kfp')}")

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mlparity.engine.jobs import Job
 
 _BYTES = 8192
 _LINES = 15
+_FRAME = re.compile(r'  File "([^"]*)", line \d+')
+_CALLERS = re.compile(r"^<string>$|/kfp/dsl/(executor|executor_main)\.py$")
 
 
 def failure_text(log: Path, job: Job) -> str:
     """How the program ended, and the last lines that it wrote."""
     ended = f"exit code {job.exit_code}" if job.exit_code is not None else f"signal {job.results.get('signal')}"
     lines = _last_lines(log)
-    traceback = next((index for index, line in enumerate(lines) if line.startswith("Traceback ")), None)
-    shown = lines[traceback:] if traceback is not None else lines[-_LINES:]
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback ")]
+    shown = _own_frames(lines[starts[-1] :]) if starts else lines[-_LINES:]
     return "\n".join([f"The program ended with {ended}:", *shown]) if shown else f"The program ended with {ended}"
+
+
+def _own_frames(lines: list[str]) -> list[str]:
+    """A traceback without the frames of what called the program's own code."""
+    kept: list[str] = []
+    foreign = False
+    for line in lines:
+        frame = _FRAME.match(line)
+        if frame:
+            foreign = frame.group(1).startswith("<frozen ") or bool(_CALLERS.search(frame.group(1)))
+        elif not line.startswith(" "):
+            foreign = False
+        if not foreign:
+            kept.append(line)
+    return kept
 
 
 def _last_lines(log: Path) -> list[str]:

@@ -31,7 +31,7 @@ def integral(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
         return int(value)
     if isinstance(value, Mapping):
-        return {key: integral(item) for key, item in value.items()}
+        return {key: integral(value[key]) for key in sorted(value)}  # as protobuf's JSON has them
     if isinstance(value, list | tuple):
         return [integral(item) for item in value]
     return value
