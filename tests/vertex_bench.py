@@ -41,6 +41,7 @@ from mlparity.wire import google
 from mlparity.wire.google.cache import GoogleApis
 from mlparity.wire.google.descriptors import ApiVersion, Message, Method
 from mlparity.wire.google.uri_template import UriTemplate
+from tests.vertex_hosting import Hosted
 
 PROJECT, LOCATION = "test-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
@@ -76,6 +77,12 @@ class VertexBench:
         self.database = Database.open(folder / "state.db")
         self.store = FileObjectStore(self.database, folder / "blobs", self.clock, self.ids, LOCATION)
         documents = DocumentRepository(self.database, self.clock, API)
+        self.hosted = Hosted(self.database, self.clock)
+        usual = {
+            "store": self.store,
+            "metadata": MetadataStores(self.database, self.clock, self.ids),
+            "hosting": self.hosted.hosting,
+        }
         self.vertex = Vertex(
             apis=types(),
             project=Project(PROJECT, project_number(PROJECT), LOCATION),
@@ -83,8 +90,9 @@ class VertexBench:
             operations=Operations(documents, self.clock, self.ids),
             clock=self.clock,
             ids=self.ids,
-            **{"store": self.store, "metadata": MetadataStores(self.database, self.clock, self.ids), **parts},
+            **{**usual, **parts},
         )
+        self.hosted.serve(self.vertex)
         self.dispatch = Dispatch(self.vertex, operations)
         self.rest_app = VertexRest(self.dispatch)
         self._grpc = VertexGrpc(self.dispatch)
@@ -101,6 +109,7 @@ class VertexBench:
         self._grpc.stop(0)
         self._runner.run(self._client.aclose())
         self._runner.close()
+        self.hosted.close()
         self.database.close()
 
     def call(self, name: str, /, version: str = "v1", **request: Any) -> dict[str, Any]:

@@ -56,7 +56,9 @@ def valid(name: str, version: str = "v1") -> Message:
             for f, _ in resource.ListFields()
             if f.name not in api.behaviour(resource.DESCRIPTOR.full_name).immutable
         ]
-        request.update_mask.paths[:] = [path for path in paths if path != "name"][:1] or ["labels"]
+        request.update_mask.paths[:] = [path for path in paths if path != "name"][:1] or [
+            "labels" if "labels" in resource.DESCRIPTOR.fields_by_name else "display_name"
+        ]
     return request
 
 

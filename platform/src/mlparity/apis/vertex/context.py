@@ -15,6 +15,7 @@ from mlparity.state.documents import DocumentRepository
 from mlparity.wire.google.cache import GoogleApis
 
 if TYPE_CHECKING:
+    from mlparity.apis.vertex.hosting import Hosting
     from mlparity.engine.events import EventJournal
     from mlparity.engine.job_service import JobService
     from mlparity.engine.run_engine import RunEngine
@@ -69,6 +70,7 @@ class Vertex:
     registry: ModelRegistry = field(default_factory=not_wired("model registry"))
     events: EventJournal = field(default_factory=not_wired("event journal"))
     metadata: MetadataStores = field(default_factory=not_wired("metadata stores"))
+    hosting: Hosting = field(default_factory=not_wired("endpoints that serve"))
 
     def transaction(self) -> AbstractContextManager[object]:
         """What an operation writes in the block (rows, documents, events) happens together or not at all.

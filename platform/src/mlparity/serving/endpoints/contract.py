@@ -25,6 +25,7 @@ class Endpoints(Protocol):
     ) -> Endpoint:
         """Start an endpoint; it is CREATING, then IN_SERVICE when every variant answers, or FAILED with the reason.
 
+        One without variants is IN_SERVICE at once.
         ``log_group`` is where its workers' logs go. Raises ``EndpointExistsError``.
         """
         ...

@@ -84,7 +84,7 @@ class EndpointService:
             id=self.repository.new_id(),
             api=api,
             name=name,
-            phase=EndpointPhase.CREATING,
+            phase=EndpointPhase.CREATING if members else EndpointPhase.IN_SERVICE,
             phase_at=now,
             blue=Side(revision, members),
             request=request,

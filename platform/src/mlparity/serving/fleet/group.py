@@ -22,6 +22,7 @@ from mlparity.serving.fleet.preparation import (
     RuntimeResolver,
     prepare,
 )
+from mlparity.serving.fleet.reasons import words_of
 from mlparity.serving.fleet.slot import Limits, Slot, Timing
 from mlparity.serving.fleet.worker import Worker, Workshop
 
@@ -274,12 +275,12 @@ class Group:
         return [LogStream(self.spec.log_group, each) for each in names]
 
     def _ping_reason(self, slot: Slot, problem: str) -> str:
-        container = "primary" if len(self.spec.variant.containers) == 1 else "container-1"
+        variant = self.spec.variant
+        container = "primary" if len(variant.containers) == 1 else "container-1"
         said = next(filter(None, (_last_words(self._means.logs.create(log)) for log in self._streams(slot))), "")
-        return (
-            f"The {container} container for production variant {self.spec.variant.name} did not pass the ping health "
-            f"check. Please check CloudWatch logs for this endpoint. ({problem}{': ' if said else ''}{said})"
-        )
+        words = words_of(variant.containers[0].contract)
+        what = f"{problem}{': ' if said else ''}{said}"
+        return words.not_ready(variant.name, container, self.spec.log_group, what)
 
     def _notify(self) -> None:
         with self._telling:

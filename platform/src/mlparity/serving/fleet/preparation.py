@@ -14,6 +14,7 @@ from mlparity.serving import requirements
 from mlparity.serving.archive import ArchiveError
 from mlparity.serving.endpoints.plans import ModelContainer
 from mlparity.serving.fleet.artifacts import Artifacts
+from mlparity.serving.fleet.reasons import Words, words_of
 
 # ``skops.io`` is the format of MLflow's scikit-learn models; it imports all of scikit-learn.
 _MLFLOW = (
@@ -44,7 +45,7 @@ class Preparer(Protocol):
 
 
 class PreparationError(Exception):
-    """The deployment cannot start; the text is the reason, in SageMaker's words where it has some."""
+    """The deployment cannot start; the text is the reason, in the vendor's words where it has some."""
 
 
 @dataclass(frozen=True)
@@ -113,26 +114,20 @@ def _prepared(container: ModelContainer, name: str, runtime: Runtime, artifacts:
     code_uri = container.code_uri
     if not code_uri and environment.get(SUBMIT_DIRECTORY, "").startswith("s3://"):
         code_uri = environment.pop(SUBMIT_DIRECTORY)
-    model = _fetched(artifacts, container.model_uri, name, packed=container.packed) if container.model_uri else None
-    code = _fetched(artifacts, code_uri, name, packed=True) if code_uri else None
+    words = words_of(container.contract)
+    model = None
+    if container.model_uri:
+        model = _fetched(artifacts, container.model_uri, name, words, packed=container.packed)
+    code = _fetched(artifacts, code_uri, name, words, packed=True) if code_uri else None
     return PreparedContainer(runtime, environment, container.role, model, code, container)
 
 
-def _fetched(artifacts: Artifacts, uri: str, name: str, *, packed: bool) -> Path:
+def _fetched(artifacts: Artifacts, uri: str, name: str, words: Words, *, packed: bool) -> Path:
     try:
         return artifacts.folder(uri, packed=packed)
     except NotFoundError as error:
-        raise PreparationError(
-            f'Failed to download model data for container "{name}" from URL: "{uri}". Please ensure that there is '
-            "an object located at the URL and that the role passed to CreateModel has permissions to download the "
-            "object."
-        ) from error
+        raise PreparationError(words.not_found(name, uri)) from error
     except ArchiveError as error:
-        raise PreparationError(
-            f'Failed to extract model data archive for container "{name}" from URL "{uri}". Please ensure that the '
-            f"object located at the URL is a valid tar.gz archive ({error})."
-        ) from error
+        raise PreparationError(words.not_unpacked(name, uri, str(error))) from error
     except (MlparityError, OSError) as error:
-        raise PreparationError(
-            f'Failed to place model data for container "{name}" from URL "{uri}": {error}'
-        ) from error
+        raise PreparationError(words.not_placed(name, uri, str(error))) from error

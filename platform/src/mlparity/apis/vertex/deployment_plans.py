@@ -1,0 +1,63 @@
+"""From a deployed model's resources to workers: what is asked for, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlparity.apis.vertex.errors import invalid, invalid_argument, unimplemented
+from mlparity.apis.vertex.serving_containers import Place, container
+from mlparity.serving.endpoints.plans import VariantPlan
+from mlparity.wire.google.descriptors import Message
+
+_STARTUP_SECONDS = 600  # until the model server answers, where the model says nothing
+_INVOCATION_SECONDS = 60.0
+
+
+def check_resources(deployed: Message) -> None:
+    """Raises ``GoogleError`` where the resources are none that a model with a container can be deployed with."""
+    kind = deployed.WhichOneof("prediction_resources")
+    if kind is None:
+        raise invalid({"deployed_model.prediction_resources": "Required field is not set."})
+    if kind == "automatic_resources":
+        raise invalid_argument(f"'automatic_resources' is not supported for Model {deployed.model}.")
+    if kind == "shared_resources":
+        raise unimplemented(
+            "deployed_model.shared_resources is not supported by mlparity. See `mlparity parity vertex`."
+        )
+    resources = deployed.dedicated_resources
+    if not resources.machine_spec.machine_type:
+        path = "deployed_model.dedicated_resources.machine_spec.machine_type"
+        raise invalid({path: "Required field is not set."})
+    path = "deployed_model.dedicated_resources"
+    if resources.min_replica_count < 1:
+        raise invalid({f"{path}.min_replica_count": "The value must be greater than or equal to 1."})
+    if 0 < resources.max_replica_count < resources.min_replica_count:
+        raise invalid({f"{path}.max_replica_count": "The value must be greater than or equal to min_replica_count."})
+    if not resources.max_replica_count:
+        resources.max_replica_count = resources.min_replica_count
+
+
+def replicas(deployed: Message) -> int:
+    """The workers of a deployed model."""
+    return int(deployed.dedicated_resources.min_replica_count)
+
+
+def variant(model: Mapping[str, Any], deployed: Message, place: Place) -> VariantPlan:
+    """What the substrate runs for a deployed model; ``model`` is JSON of ``Model``."""
+    labels = {
+        "deployedModelId": deployed.id,
+        "model": deployed.model,
+        "modelDisplayName": model["displayName"],
+        "modelVersionId": deployed.model_version_id,
+    }
+    timeout = model["containerSpec"].get("deploymentTimeout", "")
+    return VariantPlan(
+        name=deployed.id,
+        containers=(container(model, place),),
+        instances=replicas(deployed),
+        weight=0.0,
+        startup_seconds=int(float(timeout.removesuffix("s"))) if timeout else _STARTUP_SECONDS,
+        invocation_seconds=_INVOCATION_SECONDS,
+        labels=labels,
+    )
