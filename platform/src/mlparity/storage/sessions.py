@@ -50,6 +50,15 @@ class Session:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Last:
+    """The last bytes of an upload (there may be none), and the hashes of all of them."""
+
+    staged: Staged
+    md5: str  # hex
+    crc32c: int | None
+
+
 class RunningHashes:
     """The MD5 so far of sessions under way. What is not here any more is computed from the pieces at the end."""
 
@@ -142,16 +151,16 @@ class UploadSessions:
             )
             return _require(connection, session.session_id)
 
-    def complete(self, session: Session, properties: Properties, condition: Condition) -> ObjectInfo:
-        """Make the object of what has come; no byte is copied."""
+    def complete(self, session: Session, last: Last, properties: Properties, condition: Condition) -> ObjectInfo:
+        """Make the object of what has come and of the ``last`` bytes, in one step; no byte is copied."""
         chunks = self._chunks(session)
-        blobs = [(row.blob, row.size) for row in chunks]
-        staged = Staged(tuple(blobs), session.size, self._md5(session, blobs), session.crc32c)
+        taken = last.staged.blobs if last.staged.size or not chunks else ()
+        blobs = (*((row.blob, row.size) for row in chunks), *taken)
+        staged = Staged(blobs, session.size + last.staged.size, last.md5, last.crc32c)
         stamp = Stamp(self._clock.now(), self._ids)
-        if not blobs:
-            writer = self._files.writer()
-            staged = writer.finish()
-        with self._transactions.write([] if blobs else [staged.blobs[0][0]]) as change:
+        if not taken:
+            self._files.discard(blob for blob, _ in last.staged.blobs)
+        with self._transactions.write([blob for blob, _ in taken]) as change:
             connection = change.connection
             lock_bucket(connection, session.bucket)
             _unmoved(connection, session)
@@ -160,14 +169,19 @@ class UploadSessions:
             connection.execute(
                 update(upload_sessions)
                 .where(upload_sessions.c.session_id == session.session_id)
-                .values(version_id=info.version_id, sequence=info.sequence)
+                .values(version_id=info.version_id, sequence=info.sequence, size=staged.size, crc32c=last.crc32c)
             )
         self.hashes.forget(session.session_id)
         return info
 
-    def md5(self, session: Session) -> str:
-        """The MD5 of what has come, in hex."""
-        return self._md5(session, [(row.blob, row.size) for row in self._chunks(session)])
+    def md5(self, session: Session, last: Staged) -> str:
+        """The MD5 in hex of what has come and of ``last``, read from the files."""
+        blobs = [*((row.blob, row.size) for row in self._chunks(session)), *last.blobs]
+        stream: BinaryIO | None = self._files.open(blobs)
+        if stream is None:
+            raise _gone(session.session_id)
+        with stream:
+            return content_md5(stream)
 
     def cancel(self, session: Session) -> None:
         """Drop it and its bytes. An object that it became stays."""
@@ -184,16 +198,6 @@ class UploadSessions:
         )
         with self._database.read() as connection:
             return connection.execute(query).all()
-
-    def _md5(self, session: Session, blobs: Sequence[tuple[str, int]]) -> str:
-        known = self.hashes.at(session.session_id, session.size)
-        if known is not None:
-            return str(known.hexdigest())
-        stream: BinaryIO | None = self._files.open(blobs)
-        if stream is None:
-            raise _gone(session.session_id)
-        with stream:
-            return content_md5(stream)
 
 
 def drop_sessions(change: Change, which: ColumnElement[bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,9 @@ from mlparity.storage.s3.message import Context, S3Request, quoted, unquoted
 from mlparity.wire.timestamps import http_date
 
 _META = "x-amz-meta-"
+_OF_OTHERS = "x-goog-"  # what another protocol keeps in an object's headers
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MAX_META = 2048  # bytes, names and values
 _MAX_TAGS = 10
 _MAX_TAG_KEY, _MAX_TAG_VALUE = 128, 256  # characters
@@ -127,15 +131,14 @@ def object_headers(info: ObjectInfo, request: S3Request) -> dict[str, str]:
     """The headers that a GET or HEAD answers with, but for the length."""
     headers = {
         "content-type": "binary/octet-stream",
-        **info.headers,
+        **{name: value for name, value in info.headers.items() if not name.startswith(_OF_OTHERS)},
         "etag": quoted(info.etag),
         "last-modified": http_date(info.created_at),
         "accept-ranges": "bytes",
     }
     if headers.get("x-amz-storage-class") == "STANDARD":
         del headers["x-amz-storage-class"]
-    for name, value in info.user_metadata.items():
-        headers[_META + name] = value
+    headers.update(_metadata_headers(info.user_metadata))
     headers.update(version_header(info, request))
     if info.tags:
         headers["x-amz-tagging-count"] = str(len(info.tags))
@@ -174,6 +177,17 @@ def _user_metadata(headers: Mapping[str, str]) -> Mapping[str, str]:
     if size > _MAX_META:
         raise S3Error("MetadataTooLarge", fields={"Size": str(size), "MaxSizeAllowed": str(_MAX_META)})
     return metadata
+
+
+def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
+    """As headers, those that can be; of the others (another protocol wrote them) S3 tells only how many they are."""
+    fitting = {
+        _META + name: value
+        for name, value in metadata.items()
+        if _HEADER_NAME.fullmatch(name) and not _CONTROL.search(value)
+    }
+    missing = len(metadata) - len(fitting)
+    return fitting | ({"x-amz-missing-meta": str(missing)} if missing else {})
 
 
 def _without_aws_chunked(encoding: str) -> str:
