@@ -82,7 +82,7 @@ def test_an_artifact_lives(twins: Twins) -> None:
         True,
     )
     emptied = service(twins, "UpdateArtifact", artifact={"name": made["name"]}, updateMask="metadata,labels,state")
-    assert (emptied["metadata"], emptied.keys() & {"labels", "state"}) == ({}, set())
+    assert not emptied.keys() & {"metadata", "labels", "state"}
     assert service(twins, "GetArtifact", name=made["name"]) == emptied
     assert refused(twins, "CreateArtifact", parent=STORE, artifact=artifact, artifactId="data") == (
         "ALREADY_EXISTS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlparity.apis.vertex import (
+    deployed_models,
     endpoints,
     locations,
     metadata_graph,
@@ -15,6 +16,10 @@ from mlparity.apis.vertex import (
     model_versions,
     models,
     operations_service,
+    prediction,
+    tensorboard_contents,
+    tensorboard_data,
+    tensorboards,
 )
 from mlparity.apis.vertex.operation import Operation
 
@@ -22,6 +27,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *locations.OPERATIONS,
     *operations_service.OPERATIONS,
     *endpoints.OPERATIONS,
+    *deployed_models.OPERATIONS,
+    *prediction.OPERATIONS,
     *models.OPERATIONS,
     *model_versions.OPERATIONS,
     *model_evaluations.OPERATIONS,
@@ -29,6 +36,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *metadata_nodes.OPERATIONS,
     *metadata_graph.OPERATIONS,
     *metadata_schemas.OPERATIONS,
+    *tensorboards.OPERATIONS,
+    *tensorboard_contents.OPERATIONS,
+    *tensorboard_data.OPERATIONS,
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
