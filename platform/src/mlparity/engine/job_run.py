@@ -289,11 +289,10 @@ class JobRun:
         if spec.result_file:
             results["result"] = self._workspaces[0].text(spec.result_file, _RESULT_LIMIT)
         if spec.result_files:
-            results["files"] = {
-                name: self._workspaces[0].text(path, _RESULT_LIMIT)
-                for name, path in spec.result_files.items()
-                if self._workspaces[0].outside(path).is_file()
+            found = {
+                name: self._workspaces[0].exact_text(path, _RESULT_LIMIT) for name, path in spec.result_files.items()
             }
+            results["files"] = {name: text for name, text in found.items() if text is not None}
         if spec.metrics:
             results["metrics"] = final_metrics(self._means.logs.create(spec.log), spec.metrics)
         return results

@@ -73,13 +73,15 @@ class Workspace:
 
     def text(self, inside: str, limit: int) -> str:
         """The start of a file the program may have written; "" where there is none."""
-        if not inside:
-            return ""
+        return (self.exact_text(inside, limit) or "").strip() if inside else ""
+
+    def exact_text(self, inside: str, limit: int) -> str | None:
+        """The same with its blanks and line ends; None where there is no such file."""
         path = self.outside(inside)
         if not path.is_file() or path.is_symlink():
-            return ""
+            return None
         with path.open("rb") as stream:
-            return stream.read(limit).decode("utf-8", "replace").strip()
+            return stream.read(limit).decode("utf-8", "replace")
 
     def remove(self) -> None:
         """Delete the job's files (the log lies elsewhere)."""

@@ -16,11 +16,21 @@ class Splice(asyncio.Protocol):
         self.peer: asyncio.Transport | None = None
         self.other: Splice | None = None
         self.ended = False
+        self._early = bytearray()  # from a server that speaks first (HTTP/2 does), before the ends are joined
 
     def data_received(self, data: bytes) -> None:
         """Pass on."""
         if self.peer is not None:
             self.peer.write(data)
+        else:
+            self._early += data
+
+    def join(self, peer: asyncio.Transport, other: Splice) -> None:
+        """Write what arrives here to ``peer``, whose protocol is ``other``; what has arrived goes first."""
+        self.peer, self.other = peer, other
+        if self._early:
+            peer.write(bytes(self._early))
+            self._early.clear()
 
     def eof_received(self) -> bool:
         """Pass on; the other direction stays open until it ends as well."""
@@ -63,8 +73,8 @@ async def connect_loopback(authority: Authority) -> tuple[asyncio.Transport, Spl
 def join(one: asyncio.Transport, other: asyncio.Transport, other_end: Splice) -> None:
     """Let bytes flow both ways. ``other_end`` is the protocol of ``other``."""
     one_end = Splice()
-    one_end.peer, other_end.peer = other, one
-    one_end.other, other_end.other = other_end, one_end
+    one_end.join(other, other_end)
+    other_end.join(one, one_end)
     one.set_protocol(one_end)
     one.resume_reading()
     other.resume_reading()

@@ -65,6 +65,9 @@ class PipelinesPlace:
 
     def client(self) -> Any:
         """``kfp.Client`` for it."""
+        import warnings
+
         import kfp
 
+        warnings.filterwarnings("ignore", category=FutureWarning, module="kfp")  # about versions before 2023
         return kfp.Client(host=self.host, namespace=self.namespace or "kubeflow")

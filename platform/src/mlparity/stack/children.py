@@ -26,6 +26,11 @@ _PASSED = (
     "XDG_RUNTIME_DIR",
     "XDG_CONFIG_HOME",
     "XDG_CACHE_HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
     "USER",
 )
 # What uv needs to reach the person's package index; handed to it alone, when it builds an environment.

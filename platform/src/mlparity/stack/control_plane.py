@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from mlparity.apis.aws import AwsServices
 from mlparity.apis.sagemaker import (
@@ -59,6 +60,7 @@ from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX, AwsEndpoint
 from mlparity.gateway.router_app import RouterApp
 from mlparity.ids import IdSource, SystemIds
+from mlparity.metadata import MetadataStores
 from mlparity.profiles.locate import shipped, user_runtimes
 from mlparity.registry import ModelRegistry
 from mlparity.stack import monitoring_metrics, service_metrics
@@ -66,11 +68,14 @@ from mlparity.stack.config import ControlPlaneConfig
 from mlparity.stack.endpoint_capacities import EndpointCapacities
 from mlparity.stack.endpoint_plane import EndpointPlane
 from mlparity.stack.function_calls import function_invoker
+from mlparity.stack.google_plane import GooglePlane
 from mlparity.stack.hand_over import HandOver
 from mlparity.stack.inference_services import InferenceServices
 from mlparity.stack.job_environment import job_environment, job_files, role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
+from mlparity.stack.pipelines_plane import PipelinesPlane, pipeline_handlers
 from mlparity.stack.retraining import retraining_loop
+from mlparity.stack.substrate import Substrate
 from mlparity.state import Database
 from mlparity.state.documents import DocumentRepository, TagRepository
 from mlparity.storage.filestore import FileObjectStore
@@ -108,7 +113,7 @@ class ControlPlane:
         executors = Executors(self._executor, self._containers)
         means = Means(self._store, executors, self._runtimes, environments, self._logs, self._tracking, host)
         self._jobs = JobService(job_repository, means, clock)
-        run_handlers = handlers(lambda: self._sagemaker)
+        run_handlers = {**handlers(lambda: self._sagemaker), **pipeline_handlers(lambda: self._pipelines)}
         self._runs = RunEngine(RunRepository(self._database, clock), job_repository, run_handlers, clock)
         self._tunings = TuningService(
             TuningRepository(self._database, clock, ids),
@@ -180,8 +185,26 @@ class ControlPlane:
         self._timers.add(self._loops, MonitoringTimer(self._sagemaker))
         self._inference = InferenceServices(config, self._sagemaker, self._endpoints, self._aws, self._timers)
         self.hand_over = HandOver(self._endpoints.router)
+        on = Substrate(
+            self._database,
+            self._store,
+            self._jobs,
+            self._runs,
+            self._tunings,
+            self._runtimes,
+            self._logs,
+            self._timers,
+            self._events,
+            MetadataStores(self._database, clock, ids),
+            clock,
+            ids,
+        )
+        self._pipelines = PipelinesPlane(config, on)
         self._listen()
-        self.app = self._endpoint(clock, ids)
+        admin = self._admin()
+        self.app = self._endpoint(admin, clock, ids)
+        self._google = GooglePlane(config, on, admin)
+        self.google_app, self.pipelines_app = self._google.app, self._pipelines.app
 
     def start(self) -> None:
         """Recover what was interrupted, then start the threads. Called before the first request is taken."""
@@ -192,6 +215,8 @@ class ControlPlane:
         artifacts = f"s3://{self._config.mlflow_bucket}/artifacts"
         mlflow_servers.ensure_default(self._sagemaker, self._config.profile, artifacts, self._config.role_arn)
         self._events.start()
+        self._pipelines.start()
+        self._google.start()
         self._containers.recover()
         self._jobs.recover()
         lineage_jobs.recover(self._sagemaker)
@@ -207,6 +232,7 @@ class ControlPlane:
     def close(self) -> None:
         """Stop the jobs and the threads. The database keeps the truth for the next start."""
         self._closing.set()
+        self._google.close()
         self._timers.close()
         self._inference.close()
         self._endpoints.close()
@@ -253,14 +279,19 @@ class ControlPlane:
             }
         )
 
-    def _endpoint(self, clock: Clock, ids: IdSource) -> AwsEndpoint:
+    def grpc_port(self) -> int:
+        """Where Google's APIs are in gRPC; 0 while they are not."""
+        return self._google.grpc_port
+
+    def _admin(self) -> ASGIApp:
+        return Admin(self._jobs, self._runs.repository, self._logs, self._endpoints.shown, self._admin_routes()).app()
+
+    def _endpoint(self, admin: ASGIApp, clock: Clock, ids: IdSource) -> AwsEndpoint:
         config = self._config
         credentials = self._aws.credentials()
         authenticator = Authenticator(credentials, self._aws.identity, clock)
         return AwsEndpoint(
-            admin=Admin(
-                self._jobs, self._runs.repository, self._logs, self._endpoints.shown, self._admin_routes()
-            ).app(),
+            admin=admin,
             s3=S3App(self._store, credentials, clock, ids, config.region, config.account_id),
             sagemaker=SageMakerApp(self._sagemaker, authenticator),
             invocations=RouterApp(self._endpoints.router),
@@ -296,6 +327,8 @@ class ControlPlane:
         for runtime in self._runtimes.runtimes.values():
             if runtime.preload and runtime.kind in {"host", "builtin"}:
                 self._executor.warm(runtime)
+        if self._config.gcp_port:
+            self._google.warm()
 
     def _index_logs(self) -> None:
         while not self._closing.wait(_LOG_INDEX_SECONDS):

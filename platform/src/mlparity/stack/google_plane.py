@@ -1,0 +1,120 @@
+"""The Google half of the control plane: Vertex AI over REST and gRPC, and Cloud Storage, over the one substrate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_cache_path
+
+from mlparity.apis.gcp.projects import ProjectsApp
+from mlparity.apis.gcp.tokens import TokenApp
+from mlparity.apis.vertex import operations_table
+from mlparity.apis.vertex.context import API, Project, Vertex
+from mlparity.apis.vertex.dispatch import Dispatch
+from mlparity.apis.vertex.operations import Operations
+from mlparity.apis.vertex.rest import VertexRest
+from mlparity.gateway.google_endpoint import GoogleApps, GoogleEndpoint
+from mlparity.profiles.google import ensure_key_file
+from mlparity.profiles.model import LocalGcp
+from mlparity.registry import ModelRegistry
+from mlparity.state.documents import DocumentRepository
+from mlparity.storage.gcs import GcsApp, serves
+from mlparity.wire.google.cache import GoogleApis
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from mlparity.apis.vertex.grpc_server import VertexGrpc
+    from mlparity.stack.config import ControlPlaneConfig
+    from mlparity.stack.substrate import Substrate
+
+
+class GooglePlane:
+    """``app`` is the ASGI app of the Google port."""
+
+    def __init__(self, config: ControlPlaneConfig, on: Substrate, admin: ASGIApp) -> None:
+        self._config = config
+        self._store = on.store
+        self._grpc: VertexGrpc | None = None
+        self.grpc_port = 0  # 0: not listening yet
+        documents = DocumentRepository(on.database, on.clock, API)
+        self._apis = GoogleApis(types_folder())
+        self.vertex = Vertex(
+            apis=self._apis,
+            project=Project(config.gcp_project, config.gcp_project_number, config.gcp_location),
+            documents=documents,
+            operations=Operations(documents, on.clock, on.ids),
+            clock=on.clock,
+            ids=on.ids,
+            store=on.store,
+            jobs=on.jobs,
+            runs=on.runs,
+            tunings=on.tunings,
+            registry=ModelRegistry(on.database, on.clock, API),
+            events=on.events,
+            metadata=on.metadata,
+        )
+        self._dispatch = Dispatch(self.vertex, operations_table.BY_NAME)
+        self.app = GoogleEndpoint(
+            GoogleApps(
+                admin=admin,
+                storage=GcsApp(
+                    on.store,
+                    on.clock,
+                    on.ids,
+                    config.gcp_project,
+                    config.gcp_project_number,
+                    config.gcp_location,
+                    signers=signers(config),
+                ),
+                vertex=VertexRest(self._dispatch),
+                tokens=TokenApp(on.ids),
+                projects=ProjectsApp(config.gcp_project, config.gcp_project_number),
+                is_storage=serves,
+            )
+        )
+
+    def start(self) -> None:
+        """Make the staging bucket. Called before the first request is taken."""
+        self._store.ensure_bucket(self._config.gcp_bucket)
+
+    def warm(self) -> None:
+        """Read the vendor's types (the first time for a version that takes ten seconds), then listen for gRPC."""
+        self._apis.prepare()
+        from mlparity.apis.vertex.grpc_server import VertexGrpc
+
+        self._grpc = VertexGrpc(self._dispatch)
+        self.grpc_port = self._grpc.start()
+
+    def close(self) -> None:
+        """Take no more calls."""
+        if self._grpc is not None:
+            self._grpc.stop()
+
+
+def signers(config: ControlPlaneConfig) -> Mapping[str, str]:
+    """The local service account and its public key, which is made where there is none yet; nothing without the port."""
+    if not config.gcp_port:
+        return {}
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    account = LocalGcp(
+        provider="mlparity",
+        port=config.gcp_port,
+        project=config.gcp_project,
+        project_number=config.gcp_project_number,
+        location=config.gcp_location,
+    )
+    ensure_key_file(config.service_account_path, account)
+    document = json.loads(config.service_account_path.read_text("utf-8"))
+    key = load_pem_private_key(document["private_key"].encode("ascii"), None)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return {document["client_email"]: public.decode("ascii")}
+
+
+def types_folder() -> Path:
+    """Where the vendor's types are kept once they are read: the same for every data folder of a person."""
+    return user_cache_path("mlparity") / "google-types"
