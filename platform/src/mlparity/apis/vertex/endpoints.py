@@ -11,10 +11,11 @@ from mlparity.apis.vertex import traffic
 from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.errors import already_exists, failed_precondition, invalid, unimplemented
 from mlparity.apis.vertex.listing import Listing
-from mlparity.apis.vertex.names import id_of, new_id, project_number, project_of, region_of
+from mlparity.apis.vertex.names import id_of, new_id, region_of
 from mlparity.apis.vertex.operation import Call, Operation
 from mlparity.apis.vertex.resources import ResourceKind
 from mlparity.apis.vertex.runtime.paths import API, endpoint_name
+from mlparity.apis.vertex.serving_containers import number_of
 from mlparity.errors import NotFoundError
 from mlparity.serving.endpoints.errors import EndpointBusyError, EndpointExistsError
 from mlparity.serving.endpoints.plans import Revision
@@ -55,7 +56,7 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
     traffic.check_split(endpoint.traffic_split, ())
     region = region_of(endpoint.name)
     if endpoint.dedicated_endpoint_enabled:
-        number = project_number(project_of(endpoint.name))
+        number = number_of(vertex.project, endpoint.name)
         endpoint.dedicated_endpoint_dns = f"{endpoint_id}.{region}-{number}.prediction.vertexai.goog"
     serves = Revision("no deployed models", (), traffic.logged(endpoint, vertex.hosting.logging_bucket))
     with vertex.transaction():

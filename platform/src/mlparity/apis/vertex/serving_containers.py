@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlparity.apis.vertex.context import Project
 from mlparity.apis.vertex.errors import unimplemented
 from mlparity.apis.vertex.names import project_number, project_of
 from mlparity.serving import vertex as contract
@@ -85,9 +86,15 @@ def container(model: Json, place: Place) -> ModelContainer:
     )
 
 
-def place(endpoint: str, deployed_model_id: str, machine_type: str) -> Place:
+def place(project: Project, endpoint: str, deployed_model_id: str, machine_type: str) -> Place:
     """Behind an endpoint, by its resource name."""
-    return Place(endpoint.rpartition("/")[2], deployed_model_id, machine_type, project_number(project_of(endpoint)))
+    return Place(endpoint.rpartition("/")[2], deployed_model_id, machine_type, number_of(project, endpoint))
+
+
+def number_of(project: Project, name: str) -> str:
+    """The number of a resource's project; ``project`` is the one that is served by default."""
+    owner = project_of(name)
+    return project.number if owner == project.id else project_number(owner)
 
 
 def _port(spec: Json) -> int:
