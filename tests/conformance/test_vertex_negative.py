@@ -33,12 +33,14 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
         yield found
 
 
-def method_of(name: str, version: str = "v1") -> tuple[ApiVersion, Method]:
-    api = types().get(version)
+def method_of(name: str, version: str = "") -> tuple[ApiVersion, Method]:
+    """In the version that is asked for, or in the first that has it."""
+    found = [types().get(item) for item in ([version] if version else VERSIONS)]
+    api = next(api for api in found if name in api.methods)
     return api, api.methods[name]
 
 
-def valid(name: str, version: str = "v1") -> Message:
+def valid(name: str, version: str = "") -> Message:
     """A request with all that is documented as required, about resources that do not exist."""
     api, method = method_of(name, version)
     request = api.new(method.request)
@@ -152,9 +154,9 @@ def test_a_required_field_that_is_missing_is_named(twins: Twins, name: str) -> N
         if f"{owner.DESCRIPTOR.name}.{path[-1]}" in lenient or masked or f"{owner.DESCRIPTOR.name}" == "EnvVar":
             continue
         if any(variable == written(path) or variable.startswith(f"{written(path)}.") for variable in in_path(name)):
-            answer = twins.by_grpc.grpc(name, broken)  # over REST it would be another path
+            answer = twins.by_grpc.grpc(name, broken, api.version)  # over REST it would be another path
         else:
-            answer = twins.both(name, broken)
+            answer = twins.both(name, broken, api.version)
         assert answer.code == "INVALID_ARGUMENT", (written(path), answer)
         assert (written(path), REQUIRED) in violations(answer), (written(path), answer)
 
@@ -172,7 +174,7 @@ def test_names_that_are_none(twins: Twins, name: str) -> None:
             if any(found is not None and found.fullmatch(bad) for found in formats):
                 continue
             setattr(target, last, bad)
-            answer = twins.by_grpc.grpc(name, broken)
+            answer = twins.by_grpc.grpc(name, broken, method_of(name)[0].version)
             assert answer.code == "INVALID_ARGUMENT", (path, bad, answer)
             assert answer.details[0]["reason"] == "RESOURCE_PROJECT_INVALID", answer
 
@@ -212,25 +214,25 @@ def test_what_is_no_field_or_of_another_type_is_named(twins: Twins, name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pages_masks_and_enumerations(twins: Twins, name: str) -> None:
-    request = valid(name)
+    request, version = valid(name), method_of(name)[0].version
     fields = request.DESCRIPTOR.fields_by_name
     if "page_token" in fields:
         for broken in ({"page_size": -1}, {"page_token": "nonsense"}):
             wrong = type(request)()
             wrong.CopyFrom(request)
             wrong.MergeFrom(type(request)(**broken))
-            answer = twins.both(name, wrong)
+            answer = twins.both(name, wrong, version)
             assert answer.code in {"INVALID_ARGUMENT", "NOT_FOUND"}, (broken, answer)
     if updated_field(request):
         request.update_mask.paths[:] = ["no_such_field"]
-        answer = twins.both(name, request)
+        answer = twins.both(name, request, version)
         assert answer.code == "INVALID_ARGUMENT", answer
         assert "update_mask" in [item[0] for item in violations(answer)], answer
     for field in request.DESCRIPTOR.fields:
         if field.enum_type is not None and not field.is_repeated:
             wrong = valid(name)
             setattr(wrong, field.name, 9999)
-            answer = twins.both(name, wrong)
+            answer = twins.both(name, wrong, version)
             assert answer.code == "INVALID_ARGUMENT", (field.name, answer)
 
 

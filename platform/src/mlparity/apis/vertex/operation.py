@@ -45,10 +45,12 @@ class Operation:
     """One method that is served: "EndpointService.CreateEndpoint" in v1 and v1beta1.
 
     ``partial`` says what of it is refused, "" where nothing is. ``may_be_empty`` are required fields that the service
-    takes empty, as "Message.field".
+    takes empty, as "Message.field". ``reads_output_only``: what is documented as output only is taken from the request,
+    as methods do that import what something else has made.
     """
 
     name: str
     handler: Handler
     partial: str = ""
     may_be_empty: frozenset[str] = frozenset()
+    reads_output_only: bool = False

@@ -24,8 +24,9 @@ def checked(api: ApiVersion, method: Method, operation: Operation, request: Mess
     Raises ``GoogleError`` that names everything that is wrong.
     """
     request = _by_project_id(request, project)
-    kept = {name for rule in method.http for name in UriTemplate.parse(rule.uri).formats}
-    clear_output_only(api, request, kept)
+    if not operation.reads_output_only:
+        kept = {name for rule in method.http for name in UriTemplate.parse(rule.uri).formats}
+        clear_output_only(api, request, kept)
     enums = list(unknown_enums(request))
     if enums:
         raise unreadable(enums)
