@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlparity.engine.jobs import JobOutput
+from mlparity.engine.placed_files import PlacedFiles
 from mlparity.engine.workspace import Workspace, object_key
 from mlparity.errors import MlparityError
 from mlparity.storage.base import ObjectStore
@@ -30,6 +31,7 @@ class ContinuousUpload:
         self._workspaces = workspaces
         self._seen: dict[Path, _Seen] = {}
         self._stored: dict[Path, _Seen] = {}
+        self._placed = PlacedFiles(workspace.placed for workspace in workspaces)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="continuous-upload", daemon=True)
 
@@ -46,8 +48,7 @@ class ContinuousUpload:
         """Store what is new and quiet."""
         for output in self._outputs:
             bucket, key = parse_uri(output.uri)
-            for workspace in self._workspaces:
-                folder = workspace.outside(output.path)
+            for folder in dict.fromkeys(workspace.outside(output.path) for workspace in self._workspaces):
                 for path in sorted(folder.rglob("*")):
                     if path.is_file() and not path.is_symlink() and self._is_quiet(path):
                         name = path.relative_to(folder).as_posix()
@@ -55,6 +56,8 @@ class ContinuousUpload:
                         self._stored[path] = self._seen[path]
 
     def _is_quiet(self, path: Path) -> bool:
+        if self._placed.has(path):
+            return False
         status = path.stat()
         now = (status.st_mtime_ns, status.st_size)
         before = self._seen.get(path)

@@ -12,11 +12,24 @@ _SIGKILL = 9
 
 
 class JobProcesses:
-    """One process an instance. The job ends when all have ended, or as soon as one of them fails."""
+    """One process an instance. The job ends when all have ended, or as soon as one of them fails.
 
-    def __init__(self, executor: ProcessExecutor, specs: Sequence[ProcessSpec], wake: threading.Event) -> None:
+    ``primary_decides``: also as soon as the first one ends well. After ``finish``, ``decided_by`` is the index of the
+    one whose end is the job's.
+    """
+
+    def __init__(
+        self,
+        executor: ProcessExecutor,
+        specs: Sequence[ProcessSpec],
+        wake: threading.Event,
+        *,
+        primary_decides: bool = False,
+    ) -> None:
         """Start them all, or none. ``wake`` is set when the job has ended."""
         self._wake = wake
+        self._primary_decides = primary_decides
+        self.decided_by = 0
         self._running: list[RunningProcess] = []
         self._exits: dict[int, ProcessExit] = {}
         self._changed = threading.Condition()
@@ -63,12 +76,19 @@ class JobProcesses:
         self.kill()
         for watcher in self._watchers:
             watcher.join()
-        failed = [code for code in self._exits.values() if not code.ok]
-        lost = [code for code in failed if code.lost]
-        return (lost or failed)[0] if failed else self._exits.get(0, ProcessExit(None, _SIGKILL))
+        failed = [index for index, code in self._exits.items() if not code.ok]
+        lost = [index for index in failed if self._exits[index].lost]
+        if failed and not self._primary_succeeded():
+            self.decided_by = (lost or failed)[0]
+        return self._exits.get(self.decided_by, ProcessExit(None, _SIGKILL))
 
     def _ended(self) -> bool:
-        return len(self._exits) == len(self._running) or any(not code.ok for code in self._exits.values())
+        if len(self._exits) == len(self._running) or self._primary_succeeded():
+            return True
+        return any(not code.ok for code in self._exits.values())
+
+    def _primary_succeeded(self) -> bool:
+        return self._primary_decides and 0 in self._exits and self._exits[0].ok
 
     def _watch(self, index: int) -> None:
         code = self._running[index].wait() or ProcessExit(None, _SIGKILL)

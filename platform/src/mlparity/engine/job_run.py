@@ -141,6 +141,7 @@ class JobRun:
         self._job = job
         self._workspaces = workspaces(means.host, job)
         self._timed_out = False
+        self._decided_by = ""  # the instance whose end was the job's
         self._prepared: Mapping[str, str] = {}  # what the program is told of its environment
 
     def run(self) -> dict[str, str]:
@@ -169,10 +170,14 @@ class JobRun:
         self._job = self._record(self._job.id, Phase.DOWNLOADING)
         for wanted in self._job.spec.inputs:
             for workspace in self._workspaces:
+                if not workspace.holds(wanted.path):
+                    continue
                 try:
                     (check if wanted.stream else download)(self._means.store, wanted, workspace)
                 except (MlparityError, OSError) as error:
                     raise JobFailedError(FailureKind.INPUT, f"{error}") from error
+        for workspace in self._workspaces:
+            workspace.note_placed()
         self._add_requirements()
 
     def _add_requirements(self) -> None:
@@ -221,7 +226,8 @@ class JobRun:
     def _start(self, tracking: Mapping[str, str]) -> JobProcesses:
         try:
             specs = [self._process_spec(workspace, tracking) for workspace in self._workspaces]
-            return JobProcesses(self._means.executor, specs, self._signals.wake)
+            decides = self._job.spec.primary_decides
+            return JobProcesses(self._means.executor, specs, self._signals.wake, primary_decides=decides)
         except (RuntimeUnavailableError, SandboxUnavailableError) as error:
             raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
         except EngineError as error:
@@ -241,6 +247,7 @@ class JobRun:
             processes.terminate()
             processes.wait_all(spec.stop_grace_seconds)
         outcome = processes.finish()
+        self._decided_by = self._workspaces[processes.decided_by].instance.name
         if interrupted and not signals.closing:
             self._store_checkpoints()
             raise JobInterruptedError("the machine was taken away")
@@ -261,8 +268,8 @@ class JobRun:
         return ProcessSpec(
             id=f"{self._job.id}-{workspace.index}" if several else self._job.id,
             runtime=self._runtime,
-            command=tuple(spec.command),
-            arguments=tuple(spec.arguments),
+            command=tuple(spec.command if instance.command is None else instance.command),
+            arguments=tuple(spec.arguments if instance.command is None else instance.arguments),
             environment={
                 **given,
                 **tracking,
@@ -285,6 +292,7 @@ class JobRun:
             "message": self._first_text(spec.message_file),
             "signal": outcome.signal,
             "timed_out": self._timed_out,
+            "instance": self._decided_by,
         }
         if spec.result_file:
             results["result"] = self._workspaces[0].text(spec.result_file, _RESULT_LIMIT)

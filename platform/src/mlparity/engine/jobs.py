@@ -75,6 +75,7 @@ class JobOutput:
     required: bool = False  # an empty folder still makes an (empty) archive
     continuous: bool = False  # files are stored while the job runs, too
     tree: bool = False  # the program makes a file of the path or a folder, and so become one object or several
+    changes_only: bool = False  # of the files that inputs placed there, those alone that the program has changed
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Instance:
     log: LogStream
     environment: Mapping[str, str] = field(default_factory=dict)  # beside the job's
     files: Mapping[str, str] = field(default_factory=dict)  # beside the job's
+    command: Sequence[str] | None = None  # None: the job's, as are its arguments
+    arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class JobSpec:
     environment: Mapping[str, str]
     instances: Sequence[Instance]
     roots: Sequence[str]  # absolute folders that are the job's own: ("/opt/ml",)
+    shared_roots: Sequence[str] = ()  # of ``roots``, those that its instances have in common
+    primary_decides: bool = False  # the job ends well as soon as its first instance does, not only when all do
     arguments: Sequence[str] = ()  # what the image's own entry point is given, where command is empty
     role: str = ""  # whose credentials it gets, in the vendor's own naming; "": the stack's own
     files: Mapping[str, str] = field(default_factory=dict)  # absolute path -> text

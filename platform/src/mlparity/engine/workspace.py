@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlparity.engine import placed_files
 from mlparity.engine.jobs import JobInput, JobOutput, JobSpec
 from mlparity.errors import EngineError, InvalidRequestError, NotFoundError, StorageError
 from mlparity.storage import uris
@@ -32,7 +33,12 @@ class Workspace:
         self.index = index
         self.folder = folder / self.instance.name
         self._spec = spec
-        self.mounts: Mapping[str, Path] = {root: self.folder / root.strip("/").replace("/", "_") for root in spec.roots}
+        self._shared = folder / "shared"
+        self.mounts: Mapping[str, Path] = {
+            root: (self._shared if root in spec.shared_roots else self.folder) / root.strip("/").replace("/", "_")
+            for root in spec.roots
+        }
+        self.placed = self.folder / "placed.json"  # the record of what inputs have placed
 
     @property
     def instances(self) -> int:
@@ -42,6 +48,16 @@ class Workspace:
     def has(self, wanted: JobInput, index: int) -> bool:
         """Whether the object at ``index`` of an input is in this instance's share."""
         return not wanted.sharded or index % self.instances == self.index
+
+    def holds(self, inside: str) -> bool:
+        """Whether the path is this instance's to fill: that of a folder that all share is the first one's."""
+        return self.index == 0 or self._shared not in self.outside(inside).parents
+
+    def note_placed(self) -> None:
+        """Write down what inputs have placed where outputs want changes only."""
+        folders = [self.outside(output.path) for output in self._spec.outputs if output.changes_only]
+        if folders:
+            placed_files.note(self.placed, folders)
 
     def prepare(self) -> None:
         """Make the folders and write the contract's files."""
@@ -86,6 +102,8 @@ class Workspace:
     def remove(self) -> None:
         """Delete the job's files (the log lies elsewhere)."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.index == 0:
+            shutil.rmtree(self._shared, ignore_errors=True)
 
 
 def download(store: ObjectStore, wanted: JobInput, workspace: Workspace) -> int:
@@ -232,13 +250,14 @@ def object_key(prefix: str, name: str) -> str:
 
 def _files(output: JobOutput, workspaces: Sequence[Workspace]) -> dict[str, Path]:
     """Relative name -> file, in name order. Links are not followed: they could lead out of the job."""
+    placed = placed_files.PlacedFiles(workspace.placed for workspace in workspaces if output.changes_only)
     found: dict[str, Path] = {}
     for workspace in reversed(workspaces):
         folder = workspace.outside(output.path)
         if output.tree and folder.is_file() and not folder.is_symlink():
             found[""] = folder
         for path in folder.rglob("*"):
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and not placed.has(path):
                 found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))
 

@@ -37,8 +37,8 @@ def decide(tuning: Tuning, trials: Sequence[Trial], now: datetime) -> Ending | N
         return Ending(TuningStatus.STOPPED)
     if _is_satisfied(plan, trials):
         return Ending(TuningStatus.COMPLETED)
-    if len(ended) >= _ATTEMPTS and not any(trial.succeeded for trial in trials):
-        return _hopeless(ended, _NONE_SUCCEEDED)
+    if (given_up := _given_up(plan, ended)) is not None:
+        return given_up
     if len(ended) == len(trials) and len(trials) >= limit(plan):
         if any(trial.succeeded for trial in ended):
             return Ending(TuningStatus.COMPLETED)
@@ -65,6 +65,13 @@ def _is_satisfied(plan: TuningPlan, trials: Sequence[Trial]) -> bool:
     if plan.target is not None and plan.loss(champion.objective) <= plan.loss(plan.target):
         return True
     return plan.patience is not None and not_improving(plan, trials) >= plan.patience
+
+
+def _given_up(plan: TuningPlan, ended: Sequence[Trial]) -> Ending | None:
+    failed = sum(not trial.succeeded for trial in ended)
+    if plan.max_failed is not None:
+        return Ending(TuningStatus.FAILED, f"{failed} trials failed.") if failed >= plan.max_failed else None
+    return _hopeless(ended, _NONE_SUCCEEDED) if len(ended) >= _ATTEMPTS and failed == len(ended) else None
 
 
 def _hopeless(ended: Sequence[Trial], otherwise: str) -> Ending:

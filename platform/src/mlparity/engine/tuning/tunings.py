@@ -75,6 +75,7 @@ class TuningPlan:
     target: float | None = None
     patience: int | None = None  # trials without a better objective
     earlier: Sequence[tuple[Values, float]] = ()
+    max_failed: int | None = None  # trials that failed, after which it is given up; None: five without a success
 
     def to_json(self) -> dict[str, Any]:
         """As stored in the database."""
