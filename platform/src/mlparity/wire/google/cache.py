@@ -42,12 +42,19 @@ class GoogleApis:
         """
         target = self._target()
         try:
-            if not self._complete(target):
+            if not self._complete(target) or not self._readable():
                 self._write(target)
-            self.get("v1")
+                self.get("v1")
         except StackError as error:
             self._failure = error
             raise
+
+    def _readable(self) -> bool:
+        try:
+            self.get("v1")
+        except StackError:
+            return False
+        return True
 
     def get(self, name: str) -> ApiVersion:
         """One version. Raises ``StackError`` where the cache is not ready or damaged, ``KeyError`` for other names."""

@@ -84,6 +84,8 @@ class ApiVersion:
         """Read what ``extract`` wrote. Raises ``OSError`` or ``ValueError`` where it is not there or damaged."""
         index = json.loads((folder / f"{version}.json").read_bytes())
         content = (folder / f"{version}.files").read_bytes()
+        if sum(index["files"]) != len(content):
+            raise ValueError(f"{version}.files has another length than its index says")
         pool, at = DescriptorPool(), 0
         for length in index["files"]:
             pool.AddSerializedFile(content[at : at + length])
