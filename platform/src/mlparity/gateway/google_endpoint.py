@@ -25,7 +25,9 @@ class GoogleApps:
     vertex: ASGIApp
     tokens: ASGIApp
     projects: ASGIApp
+    predictions: ASGIApp  # online predictions, by the router
     is_storage: Callable[[str], bool]  # of a path, where the host does not tell
+    is_prediction: Callable[[str], bool]  # of a path
 
 
 class GoogleEndpoint:
@@ -45,21 +47,26 @@ class GoogleEndpoint:
         authority = Authority.parse(host, 80)
         name = authority.host if authority is not None else ""
         if name.endswith((".googleapis.com", _DEDICATED)):
-            return self._by_host(name, path)
+            return self._by_host(name, scope)
         if path.startswith(ADMIN_PREFIX):
             return apps.admin
         if path in tokens.PATHS:
             return apps.tokens
         if projects.PATH.match(path):
             return apps.projects
-        return apps.storage if apps.is_storage(path) else apps.vertex
+        return apps.storage if apps.is_storage(path) else self._vertex(scope)
 
-    def _by_host(self, name: str, path: str) -> ASGIApp:
+    def _vertex(self, scope: Scope) -> ASGIApp:
+        is_prediction = scope["method"] == "POST" and self._apps.is_prediction(scope["path"])
+        return self._apps.predictions if is_prediction else self._apps.vertex
+
+    def _by_host(self, name: str, scope: Scope) -> ASGIApp:
+        path = scope["path"]
         apps, label = self._apps, name.removesuffix(".googleapis.com")
         if label == "storage" or label.endswith(".storage") or (label == "www" and apps.is_storage(path)):
             return apps.storage
         if label == "aiplatform" or label.endswith(("-aiplatform", _DEDICATED)):
-            return apps.vertex
+            return self._vertex(scope)
         if name in _TOKEN_HOSTS and path in tokens.PATHS:
             return apps.tokens
         return apps.projects if label == "cloudresourcemanager" else _Unserved(name)

@@ -77,6 +77,7 @@ def _gcp(profile: Profile) -> dict[str, str]:
             "STORAGE_EMULATOR_HOST": url,
             "GOOGLE_APPLICATION_CREDENTIALS": str(key_path(profile)),
             "NO_GCE_CHECK": "true",
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # else gcsfs waits for a gRPC service first
         }
     if isinstance(gcp, CloudGcp):
         return _names(gcp.project, gcp.location, gcp.bucket, gcp.service_account)

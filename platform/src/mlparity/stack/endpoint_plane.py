@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mlparity.apis.sagemaker.context import API
+from mlparity.apis.sagemaker.context import API as SAGEMAKER
+from mlparity.apis.vertex.context import API as VERTEX
 from mlparity.clock import Clock
 from mlparity.engine.environments import Environments
 from mlparity.engine.executors import Executors
@@ -81,8 +82,9 @@ class EndpointPlane:
         self.endpoints.recover()
 
     def shown(self) -> list[dict[str, Any]]:
-        """Every endpoint with its workers, for ``mlparity status``: the first hundred by name."""
-        page = self.endpoints.list(EndpointFilter(API), PageRequest("name", descending=False, limit=100))
+        """Every endpoint with its workers, for ``mlparity status``: the first hundred of each API by name."""
+        request = PageRequest("name", descending=False, limit=100)
+        found = [one for api in (SAGEMAKER, VERTEX) for one in self.endpoints.list(EndpointFilter(api), request).items]
         return [
             {
                 "name": one.name,
@@ -90,7 +92,7 @@ class EndpointPlane:
                 "workers": sum(variant.current_instances for variant in one.variants),
                 "wanted": sum(variant.desired_instances for variant in one.variants),
             }
-            for one in page.items
+            for one in found
         ]
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,16 @@ from platformdirs import user_cache_path
 
 from mlparity.apis.gcp.projects import ProjectsApp
 from mlparity.apis.gcp.tokens import TokenApp
-from mlparity.apis.vertex import operations_table
+from mlparity.apis.vertex import deployed_models, operations_table
 from mlparity.apis.vertex.context import API, Project, Vertex
 from mlparity.apis.vertex.dispatch import Dispatch
+from mlparity.apis.vertex.hosting import Hosting
 from mlparity.apis.vertex.operations import Operations
 from mlparity.apis.vertex.rest import VertexRest
+from mlparity.apis.vertex.router_calls import RouterPredictions
+from mlparity.apis.vertex.runtime.paths import PREDICTION
 from mlparity.gateway.google_endpoint import GoogleApps, GoogleEndpoint
+from mlparity.gateway.router_app import RouterApp
 from mlparity.profiles.google import ensure_key_file
 from mlparity.profiles.model import LocalGcp
 from mlparity.registry import ModelRegistry
@@ -29,13 +34,14 @@ if TYPE_CHECKING:
 
     from mlparity.apis.vertex.grpc_server import VertexGrpc
     from mlparity.stack.config import ControlPlaneConfig
+    from mlparity.stack.endpoint_plane import EndpointPlane
     from mlparity.stack.substrate import Substrate
 
 
 class GooglePlane:
     """``app`` is the ASGI app of the Google port."""
 
-    def __init__(self, config: ControlPlaneConfig, on: Substrate, admin: ASGIApp) -> None:
+    def __init__(self, config: ControlPlaneConfig, on: Substrate, serving: EndpointPlane, admin: ASGIApp) -> None:
         self._config = config
         self._store = on.store
         self._grpc: VertexGrpc | None = None
@@ -56,7 +62,14 @@ class GooglePlane:
             registry=ModelRegistry(on.database, on.clock, API),
             events=on.events,
             metadata=on.metadata,
+            hosting=Hosting(
+                serving.endpoints,
+                RouterPredictions(serving.router),
+                logging_bucket=config.gcp_bucket,
+                expect=serving.fleet.expect,
+            ),
         )
+        serving.endpoints.listen(partial(deployed_models.on_endpoint, self.vertex), within=True)
         self._dispatch = Dispatch(self.vertex, operations_table.BY_NAME)
         self.app = GoogleEndpoint(
             GoogleApps(
@@ -73,7 +86,9 @@ class GooglePlane:
                 vertex=VertexRest(self._dispatch),
                 tokens=TokenApp(on.ids),
                 projects=ProjectsApp(config.gcp_project, config.gcp_project_number),
+                predictions=RouterApp(serving.router),
                 is_storage=serves,
+                is_prediction=lambda path: PREDICTION.match(path) is not None,
             )
         )
 

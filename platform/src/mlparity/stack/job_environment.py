@@ -39,6 +39,7 @@ def job_environment(config: ControlPlaneConfig) -> dict[str, str]:
             "GOOGLE_CLOUD_REGION": config.gcp_location,
             "MLPARITY_GCP_API_ENDPOINT": config.gcp_url,
             "NO_GCE_CHECK": "true",
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         }
     if config.pipelines_url:
         values["KF_PIPELINES_ENDPOINT"] = config.pipelines_url
