@@ -47,6 +47,15 @@ class Listable:
     fields: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Predicate:
+    """One condition of a filter; ``value`` is text, or a list of texts for "IN"."""
+
+    key: str
+    operation: str
+    value: Any
+
+
 def list_page(
     api: Kubeflow,
     listable: Listable,
@@ -55,7 +64,7 @@ def list_page(
     show: Callable[[Document], Response],
 ) -> Response:
     """One page of the documents that meet the request's filter and ``conditions``. Raises ``KubeflowError``."""
-    limit = _page_size(request.get("page_size", 0))
+    limit = page_size(request.get("page_size", 0))
     token = str(request.get("page_token", ""))
     sort_by, filter_text = str(request.get("sort_by", "")), str(request.get("filter", ""))
     after: tuple[str, str] | None = None
@@ -81,7 +90,8 @@ def same_text(name: str, value: str) -> Condition:
     return Condition((name,), "eq", value, ignore_case=True)
 
 
-def _page_size(size: int) -> int:
+def page_size(size: int) -> int:
+    """The size of a page where ``size`` was asked for. Raises ``KubeflowError``."""
     if size < 0:
         raise invalid(f"The page size should be greater than 0. Got {size}")
     return min(size or _DEFAULT_PAGE, _LARGEST_PAGE)
@@ -101,10 +111,12 @@ def _order(listable: Listable, sort_by: str) -> Order:
 
 
 def _conditions(listable: Listable, text: str) -> list[Condition]:
-    if not text:
-        return []
-    predicates = _filter(text).get("predicates", [])
-    return [_condition(listable, predicate) for predicate in predicates]
+    return [_condition(listable, predicate) for predicate in predicates(text)]
+
+
+def predicates(text: str) -> list[Predicate]:
+    """The predicates of a filter, checked. Raises ``KubeflowError``."""
+    return [_predicate(item) for item in _filter(text).get("predicates", [])] if text else []
 
 
 def _filter(text: str) -> dict[str, Any]:
@@ -118,7 +130,7 @@ def _filter(text: str) -> dict[str, Any]:
     raise invalid(f"failed to parse valid filter from {json.dumps(text)}")
 
 
-def _condition(listable: Listable, predicate: Mapping[str, Any]) -> Condition:
+def _predicate(predicate: Mapping[str, Any]) -> Predicate:
     key = str(predicate.get("key", ""))
     operation = str(predicate.get("operation", "OPERATION_UNSPECIFIED"))
     value = _predicate_value(predicate)
@@ -127,11 +139,16 @@ def _condition(listable: Listable, predicate: Mapping[str, Any]) -> Condition:
     if operation not in _COMPARISONS:
         raise invalid(f"invalid predicate operation: {operation}")
     _require_fitting(operation, predicate)
+    return Predicate(key, operation, value)
+
+
+def _condition(listable: Listable, predicate: Predicate) -> Condition:
+    key, comparison = predicate.key, _COMPARISONS[predicate.operation]
     if key.startswith(_TAGS):
-        return Condition(("tags", key.removeprefix(_TAGS)), _COMPARISONS[operation], value)
+        return Condition(("tags", key.removeprefix(_TAGS)), comparison, predicate.value)
     if key not in listable.fields:
         raise invalid(f'no support for filtering on unrecognized field "{key}"')
-    return Condition((listable.fields[key],), _COMPARISONS[operation], value, ignore_case=key in _TEXTS)
+    return Condition((listable.fields[key],), comparison, predicate.value, ignore_case=key in _TEXTS)
 
 
 def _predicate_value(predicate: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from mlparity.apis.kubeflow import messages
@@ -29,8 +30,7 @@ class Matched:
 @lru_cache(maxsize=1)
 def routes() -> Sequence[tuple[Route, re.Pattern[str]]]:
     """Every route, the most literal first: "/pipelines/upload" before "/pipelines/{pipeline_id}"."""
-    extra = [Route(name, "GET", path, {}, "", "", "object") for name, path in EXTRA.items()]
-    found = [*server_api().routes.values(), *extra]
+    found = [*server_api().routes.values(), *EXTRA]
     ordered = sorted(found, key=lambda route: (route.path.count("{"), -len(route.path)))
     return [(route, route.pattern) for route in ordered]
 
@@ -58,14 +58,17 @@ def without_prefix(path: str) -> str:
     return _BEFORE.sub("", path, count=1)
 
 
-def read_query(route: Route, query: str) -> dict[str, object]:
+def read_query(route: Route, query: str) -> dict[str, Any]:
     """The query's parameters, by type; unknown ones are dropped. Raises ``KubeflowError``."""
     known = {**route.query, **{_camel(name): kind for name, kind in route.query.items()}}
     by_camel = {_camel(name): name for name in route.query}
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
-        if name in known:
-            found[by_camel.get(name, name)] = messages.read_text(known[name], name, text)
+        wire = by_camel.get(name, name)
+        if known.get(name) == "list[str]":
+            found.setdefault(wire, []).append(text)
+        elif name in known:
+            found[wire] = messages.read_text(known[name], name, text)
     return found
 
 
