@@ -8,7 +8,7 @@ gives a ``Ran``: the root's outputs, its tasks, the run.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,6 +137,17 @@ class PipelineWorld:
             ended = self.changed.wait_for(lambda: runs.get(run_id).status.is_final, timeout=PATIENCE)
         assert ended, [(task.name, task.state) for task in self.pipelines.tasks(run_id)]
         return Ran(runs.get(run_id), list(self.pipelines.tasks(run_id)))
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that comes with a change of a job or a run."""
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout=PATIENCE)
+
+    def configure(self, kind: str, name: str, key: str, value: str) -> None:
+        """Write a key of one of the "secrets" or "configmaps"."""
+        folder = self.configuration / kind / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_text(value, "utf-8")
 
     def run(self, compiled: str | Path, parameters: Mapping[str, Any] | None = None, **request: Any) -> Ran:
         """Start a compiled pipeline and wait for its end."""

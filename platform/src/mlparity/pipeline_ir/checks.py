@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mlparity.errors import RuntimeUnavailableError
 from mlparity.pipeline_ir.cel import check_expression
@@ -17,19 +18,27 @@ from mlparity.storage.uris import SCHEMES
 _STUBS = {"argostub/createpvc": "CreatePVC", "argostub/deletepvc": "DeletePVC"}
 
 
-def check_pipeline(pipeline: Pipeline, runtime_of: Callable[[str], object]) -> None:
-    """Check every task that can be reached. ``runtime_of`` raises ``RuntimeUnavailableError`` for an unknown image.
+@dataclass(frozen=True)
+class Allowed:
+    """What a pipeline may ask for here.
 
-    Raises ``InvalidPipelineError`` and ``UnsupportedPipelineError``.
+    ``runtime_of`` raises ``RuntimeUnavailableError`` for an unknown image. ``placeholders`` are the API's own.
     """
-    _check_component(pipeline, pipeline.root, (ROOT,), runtime_of, set())
+
+    runtime_of: Callable[[str], object]
+    placeholders: Collection[str] = ()
+
+
+def check_pipeline(pipeline: Pipeline, allowed: Allowed) -> None:
+    """Check every task that can be reached. Raises ``InvalidPipelineError`` and ``UnsupportedPipelineError``."""
+    _check_component(pipeline, pipeline.root, (ROOT,), allowed, set())
 
 
 def _check_component(
     pipeline: Pipeline,
     component: Component,
     path: Sequence[str],
-    runtime_of: Callable[[str], object],
+    allowed: Allowed,
     done: set[str],
 ) -> None:
     if component.name in done or component.dag is None:
@@ -37,7 +46,7 @@ def _check_component(
     _check_order(component.name, component.dag)
     _check_selectors(component.name, component.dag)
     for task in component.dag.tasks.values():
-        _check_sources(component, task)
+        _check_sources(component, task, allowed)
         _check_iterator(task)
         if task.condition:
             check_expression(task.condition, f"the condition of task {task.name}")
@@ -47,8 +56,8 @@ def _check_component(
         if inner.name in path:
             raise InvalidPipelineError(f"task {task.name} is invalid", f"component {inner.name} lies inside itself")
         if inner.dag is None:
-            _check_executor(pipeline, task, inner, runtime_of)
-        _check_component(pipeline, inner, (*path, inner.name), runtime_of, done)
+            _check_executor(pipeline, task, inner, allowed)
+        _check_component(pipeline, inner, (*path, inner.name), allowed, done)
     done.add(component.name)
 
 
@@ -74,11 +83,11 @@ def _check_selectors(name: str, dag: Dag) -> None:
                     )
 
 
-def _check_sources(component: Component, task: Task) -> None:
+def _check_sources(component: Component, task: Task, allowed: Allowed) -> None:
     for key, source in (*task.parameters.items(), *task.artifacts.items()):
         if source.expression:
             check_expression(source.expression, f"the input {key} of task {task.name}")
-        _check_constant(task, key, source)
+        _check_constant(task, key, source, allowed)
     for key, source in task.artifacts.items():
         if not source.producer and source.key not in component.inputs.artifacts:
             raise InvalidPipelineError(
@@ -87,9 +96,9 @@ def _check_sources(component: Component, task: Task) -> None:
             )
 
 
-def _check_constant(task: Task, key: str, source: Source) -> None:
+def _check_constant(task: Task, key: str, source: Source, allowed: Allowed) -> None:
     for text in _texts(source.value):
-        unknown = unresolvable(text)
+        unknown = unresolvable(text, allowed.placeholders)
         if unknown is not None:
             raise UnsupportedPipelineError(
                 f"the input {key} of task {task.name} cannot be given", f"the placeholder {unknown} has no meaning here"
@@ -119,7 +128,7 @@ def _check_iterator(task: Task) -> None:
         )
 
 
-def _check_executor(pipeline: Pipeline, task: Task, component: Component, runtime_of: Callable[[str], object]) -> None:
+def _check_executor(pipeline: Pipeline, task: Task, component: Component, allowed: Allowed) -> None:
     executor = pipeline.executors.get(component.executor)
     if executor is None:
         raise InvalidPipelineError(
@@ -134,10 +143,10 @@ def _check_executor(pipeline: Pipeline, task: Task, component: Component, runtim
         _check_importer(task, executor)
     else:
         check_settings(pipeline.kubernetes.get(component.executor, {}), task.name)
-        _check_container(task, executor, runtime_of)
+        _check_container(task, executor, allowed)
 
 
-def _check_container(task: Task, container: Container, runtime_of: Callable[[str], object]) -> None:
+def _check_container(task: Task, container: Container, allowed: Allowed) -> None:
     if container.image in _STUBS:
         raise UnsupportedPipelineError(
             f"task {task.name} cannot be run: it is a {_STUBS[container.image]}", "there are no volumes here"
@@ -149,7 +158,7 @@ def _check_container(task: Task, container: Container, runtime_of: Callable[[str
         )
     texts = (container.image, *container.command, *container.args, *container.environment.values())
     for text in texts:
-        unknown = unresolvable(text)
+        unknown = unresolvable(text, allowed.placeholders)
         if unknown is not None:
             raise UnsupportedPipelineError(
                 f"task {task.name} cannot be run: the placeholder {unknown} has no meaning here",
@@ -160,7 +169,7 @@ def _check_container(task: Task, container: Container, runtime_of: Callable[[str
             quantity(text, f"{what} of task {task.name}")
     if not mentions(container.image):
         try:
-            runtime_of(container.image)
+            allowed.runtime_of(container.image)
         except RuntimeUnavailableError as error:
             raise UnsupportedPipelineError(
                 f"task {task.name} cannot be run: {error.what}", error.why, error.hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mlparity.engine.run_repository import NewRun
 from mlparity.engine.runs import Reuse, Run, RunStatus, Step, StepHandler, StepStatus
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.metadata.store import MetadataStore
-from mlparity.pipeline_ir.checks import check_pipeline
+from mlparity.pipeline_ir.checks import Allowed, check_pipeline
 from mlparity.pipeline_ir.container_step import ContainerStep
 from mlparity.pipeline_ir.dag_step import DagStep
 from mlparity.pipeline_ir.definition import Pipeline
@@ -54,10 +54,19 @@ class Surroundings:
 class PipelineRuns:
     """The pipelines of one API. Follows its runs from the moment that it is made."""
 
-    def __init__(self, api: str, engine: RunEngine, jobs: JobService, around: Surroundings) -> None:
+    def __init__(
+        self,
+        api: str,
+        engine: RunEngine,
+        jobs: JobService,
+        around: Surroundings,
+        *,
+        placeholders: Collection[str] = (),
+    ) -> None:
+        """``placeholders``: names that the API knows beside KFP's; each request brings their values."""
         self._api = api
         self._engine = engine
-        self._runtimes = around.runtimes
+        self._allowed = Allowed(around.runtimes.resolve, placeholders)
         self._roots = RootRuns(engine.repository)
         self._recorder = Recorder(around.metadata)
         self.means = Means(
@@ -87,7 +96,7 @@ class PipelineRuns:
     ) -> Pipeline:
         """The pipeline, checked; with its arguments where they are given. Raises as ``check``."""
         pipeline = read_pipeline(spec, platform_spec)
-        check_pipeline(pipeline, self._runtimes.resolve)
+        check_pipeline(pipeline, self._allowed)
         if parameters is not None:
             root_inputs(pipeline.root, parameters, None)
         return pipeline

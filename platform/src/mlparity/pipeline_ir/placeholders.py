@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlparity.pipeline_ir.tasks import ArtifactValue, TaskValues
@@ -33,6 +33,7 @@ class Facts:
     root: str  # URI
     task_name: str
     task_id: str
+    more: Mapping[str, str] = field(default_factory=dict)  # what the API adds: name -> value
 
     def named(self) -> dict[str, str]:
         """By placeholder, without {{$ and }}."""
@@ -45,6 +46,7 @@ class Facts:
             ".pipeline_root": self.root,
             ".pipeline_task_name": self.task_name,
             ".pipeline_task_uuid": self.task_id,
+            **{f".{name}": value for name, value in self.more.items()},
         }
 
 
@@ -168,9 +170,10 @@ def mentions(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
 
 
-def unresolvable(text: str) -> str | None:
-    """The first placeholder in ``text`` that never means anything here; None where all may."""
-    known = set(Facts("", "", "", "", "", "", "", "").named()) | {"", ".outputs.output_file", ".outputMetadataUri"}
+def unresolvable(text: str, more: Collection[str] = ()) -> str | None:
+    """The first placeholder in ``text`` that never means anything here; None where all may. ``more``: an API's own."""
+    facts = Facts("", "", "", "", "", "", "", "", dict.fromkeys(more, ""))
+    known = {*facts.named(), "", ".outputs.output_file", ".outputMetadataUri"}
     for mention in mentions(text):
         escape = _ESCAPE.fullmatch(mention)
         plain = escape.group(1) if escape else mention

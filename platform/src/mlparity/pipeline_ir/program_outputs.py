@@ -11,7 +11,7 @@ from mlparity.pipeline_ir.definition import Component
 from mlparity.pipeline_ir.errors import TaskFailedError
 from mlparity.pipeline_ir.launch import METADATA, PARAMETER, output_artifacts
 from mlparity.pipeline_ir.tasks import ArtifactValue, TaskValues
-from mlparity.pipeline_ir.values import as_output, integral, parse_output
+from mlparity.pipeline_ir.values import as_output, finite, integral, parse_output
 
 
 def read_outputs(component: Component, root: str, files: Mapping[str, str]) -> TaskValues:
@@ -54,6 +54,6 @@ def _artifacts(component: Component, root: str, reported: Mapping[str, Any]) -> 
             raise TaskFailedError(
                 f'output artifact "{name}" cannot be stored', "the program gave it a path of its own (custom_path)"
             )
-        metadata = {**planned.metadata, **integral(entry.get("metadata") or {})}
+        metadata = {**planned.metadata, **finite(integral(entry.get("metadata") or {}))}
         found[name] = (replace(planned, uri=entry.get("uri") or planned.uri, metadata=metadata),)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mlparity.engine.runs import Step, StepStatus
@@ -39,7 +39,8 @@ def task_inputs(
         if source.kind is SourceKind.CONSTANT and name in given:
             given[name] = constants.resolve_all(given[name])
     skipped = {task.iterator.item_input} if task.iterator else set()
-    return TaskValues(_typed(given, component, skipped), artifacts)
+    nothing = frozenset(found) if component.dag is not None else frozenset[str]()
+    return TaskValues(_typed(given, component, skipped, nothing), artifacts)
 
 
 def root_inputs(
@@ -150,8 +151,14 @@ def _artifacts(
     return found
 
 
-def _typed(given: Mapping[str, Any], component: Component, skipped: set[str]) -> dict[str, Any]:
-    """Types checked, defaults added. Extra inputs, which placeholders refer to, stay as they are."""
+def _typed(
+    given: Mapping[str, Any], component: Component, skipped: Collection[str], nothing: Collection[str] = ()
+) -> dict[str, Any]:
+    """Types checked, defaults added. Extra inputs, which placeholders refer to, stay as they are.
+
+    ``nothing``: inputs that may be null whatever is declared. A DAG's are bound to what it only hands on: an optional
+    input of the pipeline that was not given, say, which a condition asks for.
+    """
     typed = dict(given)
     for name, declared in component.inputs.parameters.items():
         if name in skipped or declared.type == "TASK_CONFIG":
@@ -161,6 +168,8 @@ def _typed(given: Mapping[str, Any], component: Component, skipped: set[str]) ->
             check_literals(typed[name], declared.literals, name)
         elif declared.has_default:
             typed[name] = as_type(declared.default, declared.type, name)
+        elif name in nothing:
+            typed[name] = None
         elif not declared.optional:
             raise TaskFailedError(f'neither value nor default value provided for non-optional parameter "{name}"')
     return typed

@@ -39,6 +39,7 @@ class RootRun:
     caching: bool | None
     environment: Mapping[str, str]
     labels: Mapping[str, str]
+    placeholders: Mapping[str, str]
     role: str
 
     def facts(self, task_name: str, own_id: str) -> Facts:
@@ -53,6 +54,7 @@ class RootRun:
             self.pipeline_root,
             task_name,
             own_id,
+            self.placeholders,
         )
 
     def seconds_left(self, now: datetime) -> int:
@@ -77,6 +79,7 @@ def stored_request(request: PipelineRequest, pipeline_root: str) -> dict[str, An
             "caching": request.caching,
             "environment": dict(request.environment),
             "labels": dict(request.labels),
+            "placeholders": dict(request.placeholders),
             "role": request.role,
         },
     }

@@ -37,6 +37,8 @@ class PipelineRequest:
     caching: bool | None = None  # None: as each task says
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)  # of every container, beside its own
+    # Further placeholders, as ``PipelineRuns`` was told of them: "pipeline_google_cloud_location" -> its value.
+    placeholders: Mapping[str, str] = field(default_factory=dict)
     role: str = ""  # whose credentials the containers get, in the vendor's own naming
     vendor: Mapping[str, Any] = field(default_factory=dict)
 

@@ -69,7 +69,8 @@ class TaskAt:
 
     def is_wanted(self, inputs: TaskValues) -> bool:
         """Whether its condition holds. Raises ``TaskFailedError``."""
-        return not self.task.condition or holds(self.task.condition, inputs.parameters)
+        known = {**dict.fromkeys(self.task.parameters), **inputs.parameters}
+        return not self.task.condition or holds(self.task.condition, known)
 
     def record(self, inputs: TaskValues) -> TaskRecord:
         """What is written of it into the metadata store."""

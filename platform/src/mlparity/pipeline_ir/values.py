@@ -37,6 +37,15 @@ def integral(value: Any) -> Any:
     return value
 
 
+def finite(value: Any) -> Any:
+    """``value`` with the names of the numbers that JSON does not have: a metric may be NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def parse_items(text: str, where: str) -> list[Any]:
     """A JSON list. Raises ``InvalidPipelineError`` naming ``where`` it stands."""
     try:
