@@ -50,7 +50,7 @@ def names(found: dict[str, Any], key: str) -> list[str]:
 
 def test_nothing_is_there_before_the_store(twins: Twins) -> None:
     other = f"{PARENT}/metadataStores/other"
-    assert refused(twins, "GetMetadataStore", name=other) == ("NOT_FOUND", f"MetadataStore `{other}` is not found.")
+    assert refused(twins, "GetMetadataStore", name=other) == ("NOT_FOUND", "The MetadataStore does not exist.")
     assert refused(twins, "ListArtifacts", parent=other)[0] == "NOT_FOUND"
     again = refused(twins, "CreateMetadataStore", parent=PARENT, metadataStoreId="default", metadataStore={})
     assert again[0] == "ALREADY_EXISTS"
@@ -90,7 +90,7 @@ def test_an_artifact_lives(twins: Twins) -> None:
     )
     assert refused(twins, "DeleteArtifact", name=made["name"], etag="1")[0] == "FAILED_PRECONDITION"
     assert service(twins, "DeleteArtifact", name=made["name"], etag=emptied["etag"])["done"]
-    assert refused(twins, "GetArtifact", name=made["name"]) == ("NOT_FOUND", f"Artifact `{made['name']}` is not found.")
+    assert refused(twins, "GetArtifact", name=made["name"]) == ("NOT_FOUND", "The Artifact does not exist.")
     gone = {"name": f"{STORE}/artifacts/late", "displayName": "late"}
     assert refused(twins, "UpdateArtifact", artifact=gone)[0] == "NOT_FOUND"
     assert service(twins, "UpdateArtifact", artifact=gone, allowMissing=True)["displayName"] == "late"

@@ -127,7 +127,7 @@ def test_lists_filter_order_and_mask(twins: Twins) -> None:
         ({"displayName": ""}, {}, "INVALID_ARGUMENT", "display_name"),
         ({"versionAliases": ["2fast"]}, {}, "INVALID_ARGUMENT", "Invalid version alias"),
         ({}, {"modelId": "2fast"}, "INVALID_ARGUMENT", "Invalid model ID"),
-        ({}, {"parentModel": f"{PARENT}/models/none"}, "NOT_FOUND", "models/none"),
+        ({}, {"parentModel": f"{PARENT}/models/none"}, "NOT_FOUND", "The Model does not exist."),
     ],
 )
 def test_what_cannot_be_uploaded(

@@ -15,8 +15,9 @@ from mlparity.errors import (
     PreconditionFailedError,
     StackError,
 )
-from mlparity.wire.google.status import Code, GoogleError, Violation, bad_request
+from mlparity.wire.google.status import Code, GoogleError, Violation, bad_request, resource_info
 
+_SERVICE = "aiplatform.googleapis.com"
 _CODES: Sequence[tuple[type[MlparityError], Code]] = (
     (NotFoundError, Code.NOT_FOUND),
     (NoSuchBucketError, Code.NOT_FOUND),
@@ -43,8 +44,8 @@ def invalid_argument(message: str) -> GoogleError:
 
 
 def not_found(kind: str, name: str) -> GoogleError:
-    """NOT_FOUND of a resource; ``kind`` is its message's name."""
-    return GoogleError(Code.NOT_FOUND, f"{kind} `{name}` is not found.")
+    """NOT_FOUND of a resource; ``kind`` is its message's name. The detail says which, as the service's words do not."""
+    return GoogleError(Code.NOT_FOUND, f"The {kind} does not exist.", [resource_info(f"{_SERVICE}/{kind}", name)])
 
 
 def already_exists(kind: str, name: str) -> GoogleError:

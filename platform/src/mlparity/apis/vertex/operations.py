@@ -102,7 +102,7 @@ class Operations:
         try:
             return _operation(self._documents.get(_KIND, name))
         except NotFoundError:
-            raise GoogleError(Code.NOT_FOUND, f"Operation `{name}` is not found.") from None
+            raise GoogleError(Code.NOT_FOUND, f"The Operation {name} does not exist.") from None
 
     def unfinished(self, method: str = "") -> Iterator[StoredOperation]:
         """Those that are not done, of one method or of all, the oldest first: what to go on with after a restart."""

@@ -93,6 +93,11 @@ def error_info(reason: str, domain: str, metadata: Mapping[str, str]) -> dict[st
     return {"@type": f"{_TYPES}google.rpc.ErrorInfo", "reason": reason, "domain": domain, "metadata": dict(metadata)}
 
 
+def resource_info(kind: str, name: str) -> dict[str, Any]:
+    """A google.rpc.ResourceInfo detail; ``kind`` is "service/Type"."""
+    return {"@type": f"{_TYPES}google.rpc.ResourceInfo", "resourceType": kind, "resourceName": name}
+
+
 def unreadable(violations: Sequence[Violation]) -> GoogleError:
     """The answer to a request that is no message of the method's."""
     text = "\n".join(item.description for item in violations)
