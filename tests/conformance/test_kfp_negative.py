@@ -101,6 +101,10 @@ def test_an_upload_needs_a_form_with_a_file(call: Caller, name: str) -> None:
     assert_error(call("POST", ROUTES[name].path, {}), 400, 3)
 
 
+def test_a_body_is_not_taken_without_end(call: Caller) -> None:
+    assert "File size too large" in assert_error(call("POST", "/apis/v2beta1/runs", b" " * (34 << 20)), 400, 3)
+
+
 def test_routes_that_do_not_exist(call: Caller) -> None:
     for wrong in ("/apis/v2beta1/nothing", "/apis/v3/runs", "/pipeline/apis/v2beta1/runs/a/b"):
         assert assert_error(call("GET", wrong), 404, 5) == "ResourceNotFoundError: Not Found"

@@ -28,6 +28,7 @@ from mlparity.errors import MlparityError
 _LOG = logging.getLogger(__name__)
 _JSON = "application/json"
 _API = "/apis/"
+_LARGEST = uploads.MAX_FILE + (1 << 20)  # bytes of a request: a file in its form
 
 
 class KubeflowApp:
@@ -42,8 +43,8 @@ class KubeflowApp:
             return
         request = HttpRequest(scope, receive)
         path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace").partition("?")[0]
-        body = await request.body()
-        response = await anyio.to_thread.run_sync(self._answer, request, path, body)
+        body = await _body(request)
+        response = _TOO_LARGE if body is None else await anyio.to_thread.run_sync(self._answer, request, path, body)
         await response(scope, receive, send)
 
     def _answer(self, request: HttpRequest, path: str, body: bytes) -> HttpResponse:
@@ -102,6 +103,18 @@ class KubeflowApp:
             return HTMLResponse(pages.told(". ".join(error.lines())), from_mlparity(error).code.status)
 
 
+async def _body(request: HttpRequest) -> bytes | None:
+    """The request's body; None where it is larger than any that is taken."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > _LARGEST:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body) if body.strip() else None
@@ -125,6 +138,9 @@ def _answer(document: dict[str, Any]) -> HttpResponse:
 
 def _error(error: KubeflowError) -> HttpResponse:
     return HttpResponse(orjson.dumps(error.document()), error.code.status, media_type=_JSON)
+
+
+_TOO_LARGE = _error(invalid(f"File size too large. Maximum supported size: {uploads.MAX_FILE}"))
 
 
 def _stream(pieces: Iterator[str] | Iterator[bytes], media_type: str) -> HttpResponse:

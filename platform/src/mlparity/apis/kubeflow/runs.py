@@ -179,7 +179,12 @@ OPERATIONS = (
     ),
     Operation("RunService.GetRun", get, "Failed to get a run"),
     Operation("RunService.ListRuns", list_all, "Failed to list runs", "runs without their task details, as KFP's"),
-    Operation("RunService.TerminateRun", terminate, "Failed to terminate a run"),
+    Operation(
+        "RunService.TerminateRun",
+        terminate,
+        "Failed to terminate a run",
+        "the run ends as CANCELED, as KFP's; kfp 2.17's wait_for_run_completion waits on over that",
+    ),
     Operation("RunService.RetryRun", retry, "Failed to retry a run"),
     Operation("RunService.ArchiveRun", archive, "Failed to archive a run"),
     Operation("RunService.UnarchiveRun", unarchive, "Failed to unarchive a run"),
