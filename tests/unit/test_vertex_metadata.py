@@ -230,3 +230,12 @@ def test_the_default_store_is_there_once_a_pipeline_wrote_to_it(twins: Twins) ->
     assert service(twins, "GetMetadataStore", name=STORE)["name"] == STORE
     by_number = STORE.replace("test-project", twins.by_rest.vertex.project.number)
     assert service(twins, "GetContext", name=f"{by_number}/contexts/pipeline")["name"] == f"{STORE}/contexts/pipeline"
+
+
+def test_the_default_store_comes_with_its_first_node(twins: Twins) -> None:
+    service(twins, "DeleteMetadataStore", name=STORE)
+    other = f"{PARENT}/metadataStores/other"
+    assert refused(twins, "CreateContext", parent=other, context={}, contextId="first")[0] == "NOT_FOUND"
+    first = make(twins, "Context", "first")
+    assert names(service(twins, "ListMetadataStores", parent=PARENT), "metadataStores") == ["default"]
+    assert service(twins, "GetContext", name=first)["name"] == first

@@ -34,17 +34,23 @@ def store_name(name: str) -> str:
 def open_store(vertex: Vertex, name: str) -> MetadataStore:
     """The store that a resource lies in. Raises ``GoogleError`` NOT_FOUND where it was not created.
 
-    The default store is there once a pipeline has written to it, as Vertex creates it then.
+    The default store is there once something was written to it, as Vertex creates it then.
     """
     store = store_name(name)
-    found = vertex.metadata.of(scope_of(store))
     if not exists(vertex, store):
         raise not_found(STORES.message, store)
-    return found
+    return vertex.metadata.of(scope_of(store))
+
+
+def store_to_write(vertex: Vertex, name: str) -> MetadataStore:
+    """The same for what creates something: the default store need not be there yet."""
+    if store_name(name).endswith(f"/{_DEFAULT}"):
+        return vertex.metadata.of(scope_of(name))
+    return open_store(vertex, name)
 
 
 def exists(vertex: Vertex, store: str) -> bool:
-    """Whether the store was created, or made by a pipeline."""
+    """Whether the store was created, or is the default one and was written to."""
     try:
         vertex.documents.get(STORES.message, store)
     except NotFoundError:

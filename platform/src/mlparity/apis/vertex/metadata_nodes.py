@@ -9,7 +9,15 @@ from typing import Any
 from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.errors import already_exists, invalid_argument, not_found
 from mlparity.apis.vertex.metadata_messages import check_schema, fields, message, new_node
-from mlparity.apis.vertex.metadata_naming import COLLECTIONS, KINDS, checked_id, naming, open_store, store_name
+from mlparity.apis.vertex.metadata_naming import (
+    COLLECTIONS,
+    KINDS,
+    checked_id,
+    naming,
+    open_store,
+    store_name,
+    store_to_write,
+)
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.operation import Call, Operation
 from mlparity.errors import ConflictError, NotFoundError
@@ -38,7 +46,7 @@ class NodeMethods:
         """A new one; without an id it gets a UUID."""
         field = self.kind.lower()
         node_id = checked_id(f"{field}_id", getattr(request, f"{field}_id"))
-        store = open_store(vertex, request.parent)
+        store = store_to_write(vertex, request.parent)
         return self._create(store, request.parent, getattr(request, field), node_id, call)
 
     def get(self, vertex: Vertex, request: Message, call: Call) -> Message:
@@ -59,7 +67,8 @@ class NodeMethods:
     def update(self, vertex: Vertex, request: Message, call: Call) -> Message:
         """Replace what the mask names; without a mask, every field that the request has."""
         changed = getattr(request, self.kind.lower())
-        store, parent = open_store(vertex, changed.name), store_name(changed.name)
+        opened = store_to_write if request.allow_missing else open_store
+        store, parent = opened(vertex, changed.name), store_name(changed.name)
         with vertex.transaction():
             try:
                 node = self._node(store, changed.name)

@@ -50,7 +50,7 @@ def delete(vertex: Vertex, request: Message, call: Call) -> Message:
 
 
 def _materialise(vertex: Vertex, call: Call, name: str) -> None:
-    """Give the default store that a pipeline has made its record."""
+    """Give the default store its record where it was written to before it was created."""
     try:
         vertex.documents.get(STORES.message, name)
     except NotFoundError:
