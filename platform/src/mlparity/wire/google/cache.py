@@ -87,8 +87,8 @@ class GoogleApis:
         new = Path(tempfile.mkdtemp(dir=self._folder, prefix="new-"))
         try:
             _extract(new)
-            for old in self._folder.glob("aiplatform-*"):
-                shutil.rmtree(old, ignore_errors=True)
+            for old in self._folder.glob(f"{target.name.rpartition('-')[0]}-*"):
+                shutil.rmtree(old, ignore_errors=True)  # what an older mlparity wrote, or damage
             new.replace(target)
         except OSError as error:
             if not self._complete(target):  # else another process was quicker

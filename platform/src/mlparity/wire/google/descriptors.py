@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 VERSIONS = ("v1", "v1beta1")
-FORMAT = 1  # of what ``extract`` writes
+FORMAT = 1  # of what ``extract`` writes: another number with every change of it
 
 # A message of the private pool. Its class exists only at run time, so there is no better type.
 Message = Any
