@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mlparity.apis.kubeflow.app import KubeflowApp
 from mlparity.apis.kubeflow.context import API, Kubeflow
 from mlparity.state.document_search import DocumentSearch
 from mlparity.state.documents import DocumentRepository
+from tests.conformance.gate import Gate
 from tests.conformance.ir_running import ROOT, PipelineWorld
 from tests.conformance.kfp_lessons import gated, line_fitting
 from tests.conformance.kfp_world import client, refused
@@ -185,40 +184,3 @@ def test_runs_go_on_after_a_restart(tmp_path: Path) -> None:
     finally:
         world.close()
         gate.close()
-
-
-class Gate:
-    """A server that answers only once it is open."""
-
-    def __init__(self) -> None:
-        self.open, self._asked = threading.Event(), set[str]()
-        self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def until_waiting(self, programs: int) -> None:
-        """Until so many have asked."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self._asked) >= programs, timeout=30)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(gate) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has the other self
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with gate._changed:
-                    gate._asked.add(self.path)
-                    gate._changed.notify_all()
-                self.send_response(200 if gate.open.is_set() else 503)
-                self.end_headers()
-                self.wfile.write(b"open")
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
