@@ -165,7 +165,7 @@ def test_what_is_wrong_is_refused_with_the_reason(text: str, reason: str) -> Non
     assert caught.value.what.startswith("Invalid filter ")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab_.:=<>!\"'()*,-\\ \n10ANDORT", max_size=40) | st.text(max_size=30))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(InvalidRequestError):
@@ -217,7 +217,7 @@ def written(tree: Syntax) -> str:
             raise AssertionError(tree)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(TREES)
 def test_a_tree_that_is_written_is_read_again(tree: Syntax) -> None:
     assert parse(written(tree)) == tree
@@ -254,7 +254,7 @@ def filters(draw: st.DrawFn, depth: int = 3) -> tuple[str, Callable[[Mapping[str
 ITEMS = st.fixed_dictionaries({"size": NUMBERS, "display_name": NAMES, "labels": st.dictionaries(NAMES, NAMES)})
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(filters(), st.lists(ITEMS, max_size=5))
 def test_a_filter_selects_what_it_says(
     both: tuple[str, Callable[[Mapping[str, Any]], bool]], items: list[Mapping[str, Any]]
