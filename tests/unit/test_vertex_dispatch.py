@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlparity.apis.vertex import rest
 from mlparity.apis.vertex.context import Project, Vertex
 from mlparity.apis.vertex.errors import failed_precondition
 from mlparity.apis.vertex.operation import Operation
@@ -152,6 +153,12 @@ def test_updates_keep_etags_and_what_is_immutable(tmp_path: Path) -> None:
             kind.update(bench.vertex, api, api.new("Endpoint", name=ENDPOINT, description="d"), ["*"]).display_name
             == ""
         )
+
+
+def test_bodies_have_an_end(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "_LARGEST", 10)
+    answer = twins.by_rest.http("POST", f"/v1/{PARENT}/endpoints", body=b"{" + b" " * 10)
+    assert (answer.code, "exceeds the limit: 10 bytes" in answer.message) == ("INVALID_ARGUMENT", True)
 
 
 def test_until_the_types_are_read_the_api_is_unavailable(tmp_path: Path) -> None:

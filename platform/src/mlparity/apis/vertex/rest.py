@@ -33,6 +33,7 @@ _JSON = "application/json; charset=UTF-8"
 _HTTP_BODY = "google.api.HttpBody"
 _THREADS = 64  # requests at a time; those that wait for an operation hold one
 _RETRY_SECONDS = 2
+_LARGEST = 64 * 2**20  # bytes of a body, as over gRPC
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,13 @@ class VertexRest:
         """One request."""
         request = HttpRequest(scope, receive)
         try:
-            body = await request.body()
+            body = await _body(request)
         except ClientDisconnect:
+            return
+        if body is None:
+            text = f"Request payload size exceeds the limit: {_LARGEST} bytes."
+            error = GoogleError(Code.INVALID_ARGUMENT, text)
+            await Response(orjson.dumps(error.as_json()), 400, media_type=_JSON)(scope, receive, send)
             return
         asked = _Asked(
             scope["method"],
@@ -113,6 +119,16 @@ class VertexRest:
         if api.version not in self._routers:
             self._routers[api.version] = Router(api.methods.values())
         return self._routers[api.version]
+
+
+async def _body(request: HttpRequest) -> bytes | None:
+    """The body, or None where it is too large."""
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > _LARGEST:
+            return None
+    return bytes(content)
 
 
 def _request(api: ApiVersion, match: Match, asked: _Asked) -> Message:
