@@ -19,6 +19,8 @@ from google.cloud.storage import transfer_manager
 from google.cloud.storage.exceptions import InvalidResponse
 from google.oauth2.service_account import Credentials
 
+from mlparity.storage.gcs import Operation, uploads
+from mlparity.storage.gcs.operations import JSON_OPERATIONS, UPLOAD_OPERATIONS
 from tests.conformance.gcs_fixtures import PROJECT_NUMBER, SIGNER, GcsEndpoint, gcs_endpoint, storage_client
 from tests.conformance.s3_fixtures import boto3_client
 
@@ -297,6 +299,9 @@ class TestObjects:
         renamed = bucket.rename_blob(parts[0], "renamed")
         assert renamed.content_type == "text/a"
         assert bucket.get_blob("part-0") is None
+        assert bucket.move_blob(renamed, "moved", if_source_generation_match=renamed.generation).name == "moved"
+        assert bucket.get_blob("renamed") is None
+        renamed = bucket.rename_blob(bucket.blob("moved"), "renamed")
         renamed.update_storage_class("COLDLINE")
         assert bucket.get_blob("renamed").storage_class == "COLDLINE"
         assert bucket.get_blob("renamed").download_as_bytes() == b"0" * 100_000
@@ -337,6 +342,46 @@ class TestObjects:
         address = f"{endpoint.url}/{bucket.name}/packed"
         plain = requests.get(address, headers={"accept-encoding": "identity"}, timeout=10)
         assert (plain.content, "content-encoding" in plain.headers) == (b"text " * 100_000, False)
+
+
+def test_every_method_tells_what_is_missing_or_malformed(endpoint: GcsEndpoint, bucket: Any) -> None:
+    def said(operation: Operation, home: str, **options: Any) -> tuple[int, str]:
+        names = {"bucket": home, "sourceBucket": home, "object": "absent", "sourceObject": "absent"}
+        path = operation.template.format(**names, project="p")
+        prefix = "/upload/storage/v1/" if operation in UPLOAD_OPERATIONS else "/storage/v1/"
+        kind = next((item.partition("=")[2] for item in operation.query if item.startswith("uploadType=")), "")
+        parameters = {"name": "absent", "uploadType": kind, "upload_id": "none", "permissions": "p"}
+        if "upload_id" not in operation.query:
+            del parameters["upload_id"]
+        options = {"headers": {"content-type": "multipart/related; boundary=b"}, **options}
+        address = endpoint.url + prefix + path
+        answer = requests.request(operation.method, address, params=parameters, timeout=10, **options)
+        error = answer.json()["error"]
+        assert (error["code"], error["errors"][0]["message"]) == (answer.status_code, error["message"])
+        return answer.status_code, error["message"]
+
+    compose = json.dumps({"sourceObjects": [{"name": "absent"}]})
+    in_bucket = [each for each in (*JSON_OPERATIONS, *UPLOAD_OPERATIONS) if "ucket}" in each.template]
+    for operation in in_bucket:
+        if operation.handler is uploads.refuse_kind:
+            assert said(operation, bucket.name)[0] == 400
+            continue
+        body = compose if operation.name == "objects.compose" else "{}"
+        expected = "The requested upload was not found." if "upload_id" in operation.query else "bucket does not exist"
+        status, message = said(operation, "no-such-bucket", data=body)
+        assert (operation.name, status, expected in message) == (operation.name, 404, True)
+        if "bject}" in operation.template:
+            status, message = said(operation, bucket.name, data=body)
+            assert (operation.name, status, message) == (operation.name, 404, f"No such object: {bucket.name}/absent")
+        if operation.method in ("PATCH", "PUT") and operation in JSON_OPERATIONS:
+            bucket.blob("absent").upload_from_string("x")
+            assert said(operation, bucket.name, data="[not json") == (400, "Parse Error")
+            bucket.blob("absent").delete()
+    for query in ("?maxResults=0", "?maxResults=x", "?pageToken=%21", "?fields=(", "/absent?ifGenerationMatch=x"):
+        address = f"{endpoint.url}/storage/v1/b/{bucket.name}/o{query}"
+        assert (query, requests.get(address, timeout=10).status_code) == (query, 400 if "absent" not in query else 404)
+    bucket.blob("absent").upload_from_string("x")
+    assert requests.get(address, timeout=10).status_code == 400
 
 
 def test_batches(client: Any, bucket: Any) -> None:

@@ -20,11 +20,11 @@ from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.state.schema.storage import objects
 from mlparity.storage.base import Listing, ObjectInfo
-from mlparity.storage.bucketstore import Condition, OpenObject, Properties
+from mlparity.storage.bucketstore import Condition, OpenObject, Properties, Staged
 from mlparity.storage.listing import GenerationPage, Span, list_generations, list_span
 from mlparity.storage.rows import bucket_info, find_version, lock_bucket, no_such_object, plain, to_object
 from mlparity.storage.transactions import BlobTransactions
-from mlparity.storage.versions import Stamp, check_condition, delete_version
+from mlparity.storage.versions import Stamp, check_condition, delete_version, write_version
 
 _BY_SEQUENCE = select(objects).where(
     objects.c.bucket == bindparam("bucket"),
@@ -125,6 +125,19 @@ class Generations:
                 )
             )
             return _told(connection, _require(connection, bucket, key, row.sequence))
+
+    def move(
+        self, source: ObjectInfo, key: str, staged: Staged, properties: Properties, condition: Condition
+    ) -> ObjectInfo:
+        """Make ``key`` of the staged bytes of ``source``, the live one, and delete it, in one step."""
+        stamp = Stamp(self.clock.now(), self.ids)
+        with self.transactions.write([blob for blob, _ in staged.blobs]) as change:
+            versioning = lock_bucket(change.connection, source.bucket)
+            current = _require(change.connection, source.bucket, source.key, None)
+            check_condition(Condition(generation=source.sequence), source.bucket, source.key, current)
+            made = write_version(change, source.bucket, key, staged, properties, condition, stamp)
+            delete_version(change, source.bucket, versioning, source.key, None, stamp)
+        return made
 
     def delete(self, bucket: str, key: str, generation: int | None, condition: Condition) -> None:
         """Delete the live one (in a versioned bucket it stays, no longer live), or the given one for good."""

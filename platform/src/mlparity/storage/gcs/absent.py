@@ -52,7 +52,6 @@ ABSENT: tuple[Absent, ...] = (
     Absent("objects.getIamPolicy", "GET", "b/{bucket}/o/{object}/iam"),
     Absent("objects.setIamPolicy", "PUT", "b/{bucket}/o/{object}/iam"),
     Absent("objects.testIamPermissions", "GET", "b/{bucket}/o/{object}/iam/testPermissions"),
-    Absent("objects.move", "POST", "b/{bucket}/o/{object}/moveTo/o/{target}"),
     Absent("objects.restore", "POST", "b/{bucket}/o/{object}/restore"),
     Absent("objects.watchAll", "POST", "b/{bucket}/o/watch"),
     *_collection("operations", "b/{bucket}/operations", "{id}", "list get"),

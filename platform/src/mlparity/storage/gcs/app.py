@@ -44,6 +44,7 @@ MAX_DOCUMENT = 8 * 1024 * 1024  # bytes
 _BOUNDARY_LENGTH = 24
 _BODILESS = ("GET", "HEAD")
 _LENGTHLESS = (204, 304)
+_XML_STATUS = {"NotImplemented": 501}  # where the XML API has another than the JSON API
 _log = logging.getLogger(__name__)
 
 
@@ -186,7 +187,8 @@ def _failure(error: Exception, request: GcsRequest | None, *, xml: bool) -> GcsR
     if told.status in _LENGTHLESS:
         return GcsResponse(told.status, told.headers)
     if xml:
-        return GcsResponse(told.status, {"content-type": "application/xml; charset=UTF-8", **told.headers}, told.xml())
+        status = _XML_STATUS.get(told.code, told.status)
+        return GcsResponse(status, {"content-type": "application/xml; charset=UTF-8", **told.headers}, told.xml())
     if request is not None and request.query.get("alt") == "media":  # words alone, as GCS sends to a download
         headers = {"content-type": "text/html; charset=UTF-8", **told.headers}
         return GcsResponse(told.status, headers, told.message.encode("utf-8", "replace"))

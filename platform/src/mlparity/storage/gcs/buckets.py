@@ -135,7 +135,7 @@ def write_token(text: str) -> str:
 def read_token(token: str) -> str:
     """Where the page before ended. Raises ``invalid``."""
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode("utf-8", "surrogatepass")
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("utf-8", "surrogatepass")
     except (binascii.Error, UnicodeError, ValueError):
         raise invalid("Invalid pageToken", "parameter", "pageToken") from None
 

@@ -72,6 +72,27 @@ def rewrite(call: Call) -> GcsResponse:
     return GcsResponse(resource=resource)
 
 
+def move(call: Call) -> GcsResponse:
+    """Rename the live generation of an object, in one step."""
+    check_absent(call)
+    request = call.request
+    source = call.store.generations.get(request.bucket, request.params["sourceObject"])
+    check(condition_of(call, "ifSource"), source)
+    condition, name = condition_of(call), check_object_name(request.name)
+    if name == source.key:
+        raise invalid("The source and the destination of a move must differ.")
+    check_now(call, name, condition)
+    properties = Properties(source.headers, source.user_metadata, source.checksums, source.tags)
+    return answer(call, call.store.generations.move(source, name, _stage(call, source), properties, condition))
+
+
+def _stage(call: Call, source: ObjectInfo) -> Staged:
+    """The bytes again, as an object of parts where the source is one: neither is read."""
+    if "-" in source.etag:
+        return call.store.stage_concatenation(source.bucket, [(source.key, source.version_id)])
+    return call.store.stage_copy(source.bucket, source.key, source.version_id)
+
+
 def _copied(call: Call) -> ObjectInfo:
     check_absent(call)
     params, request = call.request.params, call.request
@@ -81,11 +102,7 @@ def _copied(call: Call) -> ObjectInfo:
     condition = condition_of(call)
     check_now(call, request.name, condition)
     composite = COMPONENTS in source.headers
-    staged = (
-        call.store.stage_concatenation(source.bucket, [(source.key, source.version_id)])
-        if "-" in source.etag
-        else call.store.stage_copy(source.bucket, source.key, source.version_id)
-    )
+    staged = _stage(call, source)
     try:
         properties = _copied_properties(source, call.resource(), default_class(bucket), staged, composite=composite)
         name = check_object_name(request.name)

@@ -81,8 +81,8 @@ def invalid(message: str, kind: str = "", name: str = "") -> GcsError:
 
 
 def not_implemented(what: str) -> GcsError:
-    """501: what is not there says so, and names itself."""
-    return GcsError(501, "notImplemented", f"Not Implemented: {what} is not there in the local Cloud Storage.")
+    """What is not there says so, and names itself. Not with a 5xx: clients would try again for half a minute."""
+    return GcsError(400, "notImplemented", f"Not Implemented: {what} is not there in the local Cloud Storage.")
 
 
 def no_such_object(bucket: str, name: str) -> GcsError:

@@ -79,6 +79,7 @@ JSON_OPERATIONS: tuple[Operation, ...] = (
     Operation("objects.delete", "DELETE", "b/{bucket}/o/{object}", objects.delete),
     Operation("objects.compose", "POST", "b/{bucket}/o/{object}/compose", copies.compose),
     Operation("objects.copy", "POST", "b/{sourceBucket}/o/{sourceObject}/copyTo/b/{bucket}/o/{object}", copies.copy),
+    Operation("objects.move", "POST", "b/{bucket}/o/{sourceObject}/moveTo/o/{object}", copies.move),
     Operation(
         "objects.rewrite",
         "POST",
