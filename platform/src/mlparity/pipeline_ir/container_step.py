@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mlparity.engine.jobs import FailureKind, Job, LogStream, NewJob, Phase
-from mlparity.engine.runs import TIMEOUT, StepContext, StepStatus, StepUpdate
+from mlparity.engine.runs import StepContext, StepStatus, StepUpdate
 from mlparity.errors import MlparityError, NotFoundError, StateError
 from mlparity.pipeline_ir import lightweight
 from mlparity.pipeline_ir.definition import Container
@@ -53,7 +54,7 @@ class ContainerStep:
             except StateError:
                 raise
             except MlparityError as error:
-                return self._failed(means, at, ". ".join(error.lines()), {"inputs": known})
+                return self._failed(means, at, ". ".join(error.lines()), known)
         if job.phase.is_final:
             return self.on_job(context, job)
         return StepUpdate(StepStatus.EXECUTING, job_id=job.id, details={"inputs": known})
@@ -62,27 +63,29 @@ class ContainerStep:
         """The step ends as its job did."""
         means = self.means()
         at = task_at(means, context)
-        details = {"inputs": job.request["inputs"]}
-        execution = at.record(TaskValues()).execution_id
+        known = job.request["inputs"]
+        details = {"inputs": known}
+        record = at.record(TaskValues.from_json(known))
         if job.phase is Phase.STOPPED and job.stop_requested_at is not None:
-            means.recorder.task_ended(at.root, execution, TaskState.CANCELED, TaskValues(), "")
+            means.recorder.task_ended(at.root, record, TaskState.CANCELED, TaskValues())
             return StepUpdate(StepStatus.STOPPED, job_id=job.id, details=details)
         if job.phase is not Phase.COMPLETED:
-            return self._failed(means, at, self._reason(means, job), details, job)
+            return self._failed(means, at, self._reason(means, job), known, job)
         try:
             made = read_outputs(at.component, job.request["root"], job.results.get("files", {}))
         except TaskFailedError as error:
-            return self._failed(means, at, str(error), details, job)
+            return self._failed(means, at, str(error), known, job)
         stored = TaskValues(
             made.parameters,
             {
                 name: tuple(
-                    means.recorder.artifact_made(at.root, execution, f"{name}/{job.id}", item) for item in items
+                    means.recorder.artifact_made(at.root, record.execution_id, f"{name}/{job.id}", item)
+                    for item in items
                 )
                 for name, items in made.artifacts.items()
             },
         )
-        means.recorder.task_ended(at.root, execution, TaskState.SUCCEEDED, stored, "")
+        means.recorder.task_ended(at.root, record, TaskState.SUCCEEDED, stored)
         return StepUpdate(StepStatus.SUCCEEDED, job_id=job.id, outputs=stored.to_json(), details=details)
 
     def stop(self, context: StepContext) -> None:
@@ -186,21 +189,21 @@ class ContainerStep:
             means.logs.append(log, "\n".join(f"mlparity: {note}" for note in notes))
 
     @staticmethod
-    def _failed(means: Means, at: TaskAt, reason: str, details: dict[str, Any], job: Job | None = None) -> StepUpdate:
-        execution = at.record(TaskValues()).execution_id
-        means.recorder.task_ended(at.root, execution, TaskState.FAILED, TaskValues(), reason)
+    def _failed(means: Means, at: TaskAt, reason: str, known: Mapping[str, Any], job: Job | None = None) -> StepUpdate:
+        record = at.record(TaskValues.from_json(known))
+        means.recorder.task_ended(at.root, record, TaskState.FAILED, TaskValues(), reason)
         return StepUpdate(
             StepStatus.FAILED,
             failure_reason=reason,
             fault=FAULT if job is not None else None,
             job_id=job.id if job else None,
-            details=details,
+            details={"inputs": known},
         )
 
     @staticmethod
     def _reason(means: Means, job: Job) -> str:
         if job.phase is Phase.STOPPED or job.results.get("timed_out"):
-            return f"The task took longer than the {job.spec.max_runtime_seconds} seconds that it may ({TIMEOUT})"
+            return f"The task did not end within the {job.spec.max_runtime_seconds} s that it may take"
         if job.failure_kind is not FailureKind.PROGRAM:
             return job.failure_reason
         try:

@@ -18,7 +18,7 @@ from mlparity.pipeline_ir.recorder import TaskRecord
 from mlparity.pipeline_ir.resolution import iteration_inputs, loop_items, unused_items
 from mlparity.pipeline_ir.root_runs import child_id
 from mlparity.pipeline_ir.task_context import LazyMeans, Means, TaskAt, task_at
-from mlparity.pipeline_ir.tasks import TaskKind, TaskState, TaskValues
+from mlparity.pipeline_ir.tasks import TaskState, TaskValues
 
 CHILD_KIND = "pipeline-dag"  # in ``runs.kind``
 
@@ -37,10 +37,10 @@ class DagStep:
         if not at.is_wanted(inputs):
             return StepUpdate(StepStatus.SKIPPED)
         count = len(loop_items(at.task.iterator, inputs)) if at.task.iterator else 1
-        means.recorder.task_began(at.root, at.record(inputs))
         details = {"inputs": inputs.to_json(), "count": count, "attempt": context.step.attempt}
         if count == 0:
             return self._end(means, at, collected(at.component, ()), details)
+        means.recorder.task_began(at.root, at.record(inputs))
         with means.engine.repository.transaction():
             for index in range(min(count, _at_once(at) or count)):
                 self._begin(means, at, context, inputs, index, context.step.attempt)
@@ -62,13 +62,12 @@ class DagStep:
         if running:
             return StepUpdate(status)
         if failed:
-            return self._failed(means, at, self._failure(means, at, failed))
-        execution = at.record(TaskValues()).execution_id
+            return self._failed(means, at, self._failure(means, at, failed), details)
         if any(child.status is RunStatus.STOPPED for child in own) or len(own) < details["count"]:
-            means.recorder.task_ended(at.root, execution, TaskState.CANCELED, TaskValues(), "")
+            means.recorder.task_ended(at.root, _record(at, details), TaskState.CANCELED, TaskValues())
             return StepUpdate(StepStatus.STOPPED)
         results = [self._outputs(means, at, child) for child in own]
-        return self._end(means, at, collected(at.component, results) if at.task.iterator else results[0])
+        return self._end(means, at, collected(at.component, results) if at.task.iterator else results[0], details)
 
     def on_job(self, context: StepContext, job: Job) -> StepUpdate:  # noqa: ARG002
         """Never: its runs have the jobs."""
@@ -104,17 +103,6 @@ class DagStep:
         given = inputs if iterator is None else iteration_inputs(iterator, at.component, inputs, index)
         if iterator is not None:
             given = unused_items(iterator, at.component, given)
-            record = TaskRecord(
-                own,
-                at.task.name,
-                f"{at.task.display_name}-{index}",
-                at.task.component,
-                TaskKind.DAG,
-                at.record(inputs).execution_id,
-                given,
-                index,
-            )
-            means.recorder.task_began(at.root, record)
         caching = at.root.caching if at.component.dag is not None or at.root.caching is not None else at.task.cached
         plan = plan_of(at.root.pipeline, at.component, given, fail_slow=at.root.fail_slow, caching=caching)
         run = means.engine.submit(
@@ -140,15 +128,13 @@ class DagStep:
         return dag_outputs(at.component, means.engine.repository.steps(child.id))
 
     @staticmethod
-    def _end(means: Means, at: TaskAt, outputs: TaskValues, details: Mapping[str, Any] | None = None) -> StepUpdate:
-        execution = at.record(TaskValues()).execution_id
-        means.recorder.task_ended(at.root, execution, TaskState.SUCCEEDED, outputs, "")
+    def _end(means: Means, at: TaskAt, outputs: TaskValues, details: Mapping[str, Any]) -> StepUpdate:
+        means.recorder.task_ended(at.root, _record(at, details), TaskState.SUCCEEDED, outputs)
         return StepUpdate(StepStatus.SUCCEEDED, outputs=outputs.to_json(), details=details)
 
     @staticmethod
-    def _failed(means: Means, at: TaskAt, reason: str) -> StepUpdate:
-        execution = at.record(TaskValues()).execution_id
-        means.recorder.task_ended(at.root, execution, TaskState.FAILED, TaskValues(), reason)
+    def _failed(means: Means, at: TaskAt, reason: str, details: Mapping[str, Any]) -> StepUpdate:
+        means.recorder.task_ended(at.root, _record(at, details), TaskState.FAILED, TaskValues(), reason)
         return StepUpdate(StepStatus.FAILED, failure_reason=reason, fault=FAULT)
 
     @staticmethod
@@ -158,6 +144,10 @@ class DagStep:
             steps = means.engine.repository.steps(child.id).values()
             names += [step.name for step in steps if step.status is StepStatus.FAILED]
         return dag_failure(names or [at.task.name])
+
+
+def _record(at: TaskAt, details: Mapping[str, Any]) -> TaskRecord:
+    return at.record(TaskValues.from_json(details["inputs"]))
 
 
 def dag_failure(names: Sequence[str]) -> str:

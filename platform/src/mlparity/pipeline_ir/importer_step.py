@@ -32,18 +32,18 @@ class ImporterStep:
         if not at.is_wanted(inputs):
             return StepUpdate(StepStatus.SKIPPED)
         details = {"inputs": inputs.to_json()}
-        execution = means.recorder.task_began(at.root, at.record(inputs))
+        record = at.record(inputs)
         importer = at.root.pipeline.importer(at.component)
         try:
             artifact = imported(importer, at, inputs)
             check_exists(means.store, artifact.uri)
         except TaskFailedError as error:
-            means.recorder.task_ended(at.root, execution, TaskState.FAILED, TaskValues(), str(error))
+            means.recorder.task_ended(at.root, record, TaskState.FAILED, TaskValues(), str(error))
             return StepUpdate(StepStatus.FAILED, failure_reason=str(error), fault=FAULT, details=details)
-        known = means.recorder.artifact_imported(at.root, execution, artifact, anew=importer.reimport)
+        known = means.recorder.artifact_imported(at.root, record.execution_id, artifact, anew=importer.reimport)
         name = next(iter(at.component.outputs.artifacts), "artifact")
         outputs = TaskValues(artifacts={name: (known,)})
-        means.recorder.task_ended(at.root, execution, TaskState.SUCCEEDED, outputs, "")
+        means.recorder.task_ended(at.root, record, TaskState.SUCCEEDED, outputs)
         return StepUpdate(StepStatus.SUCCEEDED, outputs=outputs.to_json(), details=details)
 
     def on_job(self, context: StepContext, job: Job) -> StepUpdate:  # noqa: ARG002

@@ -29,7 +29,7 @@ from mlparity.pipeline_ir.recorder import Recorder
 from mlparity.pipeline_ir.resolution import root_inputs
 from mlparity.pipeline_ir.root_runs import RootRuns, stored_request
 from mlparity.pipeline_ir.service import RUN_KIND, PipelineRequest
-from mlparity.pipeline_ir.task_context import Means, dag_inputs, task_of
+from mlparity.pipeline_ir.task_context import Means, dag_inputs, iteration_record, task_of
 from mlparity.pipeline_ir.task_listing import list_tasks, run_state
 from mlparity.pipeline_ir.tasks import TaskDetail, TaskKind, TaskState, TaskValues
 from mlparity.storage.base import ObjectStore
@@ -153,9 +153,8 @@ class PipelineRuns:
                 self._recorder.run_began(root, dag_inputs(run))
             else:
                 self._recorder.run_changed(root, run_state(run), self._outputs(run))
-        elif run.iteration >= 0 and before is not None:
-            execution = self._recorder.iteration_execution(run.id)
-            self._recorder.task_ended(root, execution, run_state(run), self._outputs(run), "")
+        elif run.iteration >= 0 and run.status.is_final:
+            self._recorder.task_ended(root, iteration_record(run), run_state(run), self._outputs(run))
 
     def _outputs(self, run: Run) -> TaskValues:
         if run.status is not RunStatus.SUCCEEDED:
@@ -169,8 +168,8 @@ class PipelineRuns:
             return
         root = self._roots.of(run)
         at = task_of(root, run, self._engine.repository.steps(run.id), step.name)
-        execution = self._recorder.task_began(root, at.record(at.inputs()), TaskState.CACHED)
-        self._recorder.task_ended(root, execution, TaskState.CACHED, TaskValues.from_json(step.outputs), "")
+        outputs = TaskValues.from_json(step.outputs)
+        self._recorder.task_ended(root, at.record(at.inputs()), TaskState.CACHED, outputs)
 
 
 def handlers(pipelines: Callable[[], PipelineRuns]) -> dict[str, StepHandler]:

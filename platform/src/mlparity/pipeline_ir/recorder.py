@@ -86,26 +86,64 @@ class Recorder:
         """The id of the run's own execution."""
         return metadata_id(root.id)
 
-    @staticmethod
-    def iteration_execution(run_id: str) -> str:
-        """The id of the execution of a loop's iteration, by its run."""
-        return metadata_id(run_id)
-
     def run_changed(self, root: RootRun, state: TaskState, outputs: TaskValues) -> None:
         """The run's execution follows its state."""
-        self._end(root, self.run_execution(root), state, outputs, "")
-
-    def task_began(self, root: RootRun, task: TaskRecord, state: TaskState = TaskState.RUNNING) -> str:
-        """The task's execution with its inputs; its id."""
+        execution = self.run_execution(root)
+        facts = _prefixed("output", outputs.parameters)
         store = self._stores(root.metadata_scope)
+        store.executions.update(execution, {"state": _STATES[state], "metadata": facts}, merge=True)
+
+    def task_began(self, root: RootRun, task: TaskRecord) -> None:
+        """The task's execution, with its inputs among its metadata."""
+        store = self._stores(root.metadata_scope)
+        new = self._execution(root, task, TaskState.RUNNING, {})
+        with store.transaction():
+            if store.executions.ensure(new).state != new.state:  # another attempt
+                store.executions.update(new.id, {"state": new.state})
+            store.add_members(root.id, executions=[new.id])
+
+    def task_ended(
+        self, root: RootRun, task: TaskRecord, state: TaskState, outputs: TaskValues, error: str = ""
+    ) -> None:
+        """The execution's end, and the events of what it used and made. Its beginning need not have been written."""
+        store = self._stores(root.metadata_scope)
+        facts = _prefixed("output", outputs.parameters) | ({"error": error} if error else {})
+        new = self._execution(root, task, state, facts)
+        events = [*_events(task.inputs, EventType.INPUT), *_events(outputs, EventType.OUTPUT)]
+        with store.transaction():
+            if store.executions.ensure(new).state != new.state:
+                store.executions.update(new.id, {"state": new.state, "metadata": facts}, merge=True)
+            if events:
+                store.add_events(new.id, events)
+            made = {event.artifact for event in events if event.type is EventType.OUTPUT}
+            store.add_members(root.id, artifacts=made, executions=[new.id])
+
+    def artifact_made(self, root: RootRun, execution_id: str, key: str, artifact: ArtifactValue) -> ArtifactValue:
+        """Store an artifact; with its id. ``key`` makes it one of its own: the output's name and the attempt."""
+        made = replace(artifact, id=metadata_id(execution_id, key))
+        self._stores(root.metadata_scope).artifacts.ensure(_node(made))
+        return made
+
+    def artifact_imported(
+        self, root: RootRun, execution_id: str, artifact: ArtifactValue, *, anew: bool
+    ) -> ArtifactValue:
+        """An artifact that exists already: the node that stands for it, unless it is to be one ``anew``."""
+        if not anew:
+            for node in self._stores(root.metadata_scope).artifacts.of_uri(artifact.uri, artifact.schema_title):
+                if dict(node.metadata) == dict(artifact.metadata):
+                    return replace(artifact, id=node.id)
+        return self.artifact_made(root, execution_id, "artifact", artifact)
+
+    def _execution(self, root: RootRun, task: TaskRecord, state: TaskState, more: Mapping[str, Any]) -> NewNode:
         facts = {
             "task_name": task.name,
             "component_name": task.component,
             "parent_dag_id": task.dag_execution,
             **({"iteration_index": task.iteration} if task.iteration >= 0 else {}),
             **_prefixed("input", task.inputs.parameters),
+            **more,
         }
-        new = NewNode(
+        return NewNode(
             task.execution_id,
             task.display_name,
             self._schema(root, task),
@@ -113,57 +151,6 @@ class Recorder:
             metadata=facts,
             state=_STATES[state],
         )
-        with store.transaction():
-            if store.executions.ensure(new).state != new.state:  # another attempt
-                store.executions.update(task.execution_id, {"state": new.state})
-            store.add_members(root.id, executions=[task.execution_id])
-            known = [
-                NewEvent(item.id, EventType.INPUT, path=name)
-                for name, items in task.inputs.artifacts.items()
-                for item in items
-                if item.id
-            ]
-            store.add_events(task.execution_id, known)
-        return task.execution_id
-
-    def task_ended(self, root: RootRun, execution_id: str, state: TaskState, outputs: TaskValues, error: str) -> None:
-        """The execution's end, and the events of what it made."""
-        self._end(root, execution_id, state, outputs, error)
-
-    def artifact_made(self, root: RootRun, execution_id: str, key: str, artifact: ArtifactValue) -> ArtifactValue:
-        """Store an artifact; with its id. ``key`` makes it one of its own: the output's name and the attempt."""
-        store = self._stores(root.metadata_scope)
-        made = replace(artifact, id=metadata_id(execution_id, key))
-        with store.transaction():
-            store.artifacts.ensure(_node(made))
-            store.add_members(root.id, artifacts=[made.id])
-        return made
-
-    def artifact_imported(
-        self, root: RootRun, execution_id: str, artifact: ArtifactValue, *, anew: bool
-    ) -> ArtifactValue:
-        """An artifact that exists already: the node that stands for it, unless it is to be one ``anew``."""
-        store = self._stores(root.metadata_scope)
-        if not anew:
-            for node in store.artifacts.of_uri(artifact.uri, artifact.schema_title):
-                if dict(node.metadata) == dict(artifact.metadata):
-                    store.add_members(root.id, artifacts=[node.id])
-                    return replace(artifact, id=node.id)
-        return self.artifact_made(root, execution_id, "artifact", artifact)
-
-    def _end(self, root: RootRun, execution_id: str, state: TaskState, outputs: TaskValues, error: str) -> None:
-        store = self._stores(root.metadata_scope)
-        made = [
-            NewEvent(item.id, EventType.OUTPUT, path=name)
-            for name, items in outputs.artifacts.items()
-            for item in items
-            if item.id
-        ]
-        facts = _prefixed("output", outputs.parameters) | ({"error": error} if error else {})
-        with store.transaction():
-            store.executions.update(execution_id, {"state": _STATES[state], "metadata": facts}, merge=True)
-            store.add_events(execution_id, made)
-            store.add_members(root.id, artifacts=[event.artifact for event in made])
 
     @staticmethod
     def _schema(root: RootRun, task: TaskRecord) -> str:
@@ -172,6 +159,10 @@ class Recorder:
         if task.kind is TaskKind.IMPORTER:
             return "system.ImporterWorkspaceExecution" if task.to_workspace else "system.ImporterExecution"
         return "system.DagExecution" if root.metadata_scope.startswith("vertex/") else "system.DAGExecution"
+
+
+def _events(values: TaskValues, kind: EventType) -> list[NewEvent]:
+    return [NewEvent(item.id, kind, path=name) for name, items in values.artifacts.items() for item in items if item.id]
 
 
 def _node(artifact: ArtifactValue) -> NewNode:

@@ -103,6 +103,22 @@ def dag_inputs(run: Run) -> TaskValues:
     return TaskValues.from_json(document)
 
 
+def iteration_record(run: Run) -> TaskRecord:
+    """What is written of a loop's iteration, which is a run, into the metadata store."""
+    enclosing = run.enclosing_run or ""
+    component = run.plan.context["component"]
+    return TaskRecord(
+        run.id,
+        run.enclosing_step,
+        f"{run.enclosing_step}-{run.iteration}",
+        component,
+        TaskKind.DAG,
+        metadata_id(task_id(enclosing, run.enclosing_step)),
+        dag_inputs(run),
+        run.iteration,
+    )
+
+
 def dag_execution(run: Run) -> str:
     """The execution of the DAG that a run is of, in the metadata store."""
     if run.enclosing_run is None:
