@@ -21,9 +21,11 @@ class Caller:
     def __init__(self, url: str) -> None:
         self._url, self._pool = url, urllib3.PoolManager()
 
-    def __call__(self, method: str, path: str, body: Any = None, query: str = "") -> tuple[int, dict[str, Any]]:
+    def __call__(
+        self, method: str, path: str, body: Any = None, query: str = "", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        answer = self._pool.request(method, f"{self._url}{path}{query}", body=data, retries=False)
+        answer = self._pool.request(method, f"{self._url}{path}{query}", body=data, headers=headers, retries=False)
         return answer.status, json.loads(answer.data)
 
     def close(self) -> None:
@@ -103,6 +105,12 @@ def test_an_upload_needs_a_form_with_a_file(call: Caller, name: str) -> None:
 
 def test_a_body_is_not_taken_without_end(call: Caller) -> None:
     assert "File size too large" in assert_error(call("POST", "/apis/v2beta1/runs", b" " * (34 << 20)), 400, 3)
+
+
+def test_a_web_page_may_read_and_change_nothing(call: Caller) -> None:
+    page = {"Origin": "http://example.com"}
+    assert_error(call("POST", "/apis/v2beta1/experiments", {"display_name": "of a page"}, **page), 403, 7)
+    assert call("GET", "/apis/v2beta1/healthz", **page)[0] == 200
 
 
 def test_routes_that_do_not_exist(call: Caller) -> None:

@@ -1,6 +1,6 @@
 """The ASGI app: the routes of the vendor's OpenAPI document, its UI's routes for logs and artifacts, and a small page.
 
-Nobody is asked who he is: as the vendor's server in single-user mode.
+Nobody is asked who he is: as the vendor's server in single-user mode. Requests of web pages may only read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mlparity.errors import MlparityError
 _LOG = logging.getLogger(__name__)
 _JSON = "application/json"
 _API = "/apis/"
+_READING = frozenset({"GET", "HEAD"})
 _LARGEST = uploads.MAX_FILE + (1 << 20)  # bytes of a request: a file in its form
 
 
@@ -49,9 +50,10 @@ class KubeflowApp:
 
     def _answer(self, request: HttpRequest, path: str, body: bytes) -> HttpResponse:
         inner = routing.without_prefix(path)
-        if not inner.startswith(_API) and request.method in {"GET", "HEAD"}:
+        if not inner.startswith(_API) and request.method in _READING:
             return self._page(inner)
         try:
+            _refuse_web_pages(request)
             return self._dispatch(routing.match(request.method, path), request, body)
         except KubeflowError as error:
             return _error(error)
@@ -101,6 +103,15 @@ class KubeflowApp:
             return HTMLResponse(pages.told(error.message), error.code.status)
         except MlparityError as error:
             return HTMLResponse(pages.told(". ".join(error.lines())), from_mlparity(error).code.status)
+
+
+def _refuse_web_pages(request: HttpRequest) -> None:
+    """Nobody is asked who he is, so a page in a browser must not start programs here. Raises ``KubeflowError``.
+
+    Browsers name the page's origin with every request that may change something; the vendor's clients never do.
+    """
+    if request.method not in _READING and "origin" in request.headers:
+        raise KubeflowError(Code.PERMISSION_DENIED, "requests of web pages may not change anything")
 
 
 async def _body(request: HttpRequest) -> bytes | None:

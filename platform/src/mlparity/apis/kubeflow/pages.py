@@ -79,9 +79,10 @@ def _run(api: Kubeflow, run: Document) -> str:
         tasks = api.pipelines.tasks(run.name)
     except NotFoundError:
         tasks = ()
+    parents = {task.id: task.parent_id for task in tasks}
     rows = [
         (
-            "&nbsp;" * 4 * _depth(task, tasks) + escape(_name(task)),
+            "&nbsp;" * 4 * _depth(task.parent_id, parents) + escape(_name(task)),
             escape(run_details.state_of(task)) + (f"<br>{escape(task.error)}" if task.error else ""),
             escape(" to ".join(str(at)[11:19] if at else "" for at in (task.started_at, task.ended_at))),
             _values(run.name, task, task.inputs),
@@ -112,9 +113,8 @@ def _name(task: TaskDetail) -> str:
     return f"{name} [{task.iteration}]" if task.iteration >= 0 else name
 
 
-def _depth(task: TaskDetail, tasks: Sequence[TaskDetail]) -> int:
-    parents = {item.id: item.parent_id for item in tasks}
-    depth, parent = 0, task.parent_id
+def _depth(parent: str, parents: Mapping[str, str]) -> int:
+    depth = 0
     while parent in parents:
         depth, parent = depth + 1, parents[parent]
     return depth
