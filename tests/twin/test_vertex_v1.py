@@ -11,11 +11,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from mlparity.engine.environments import Environments, requirement_lines
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
+from mlparity.testing.stack import RunningStack
 from tests.conformance.s3_fixtures import serve
 from tests.vertex_bench import PARENT, VertexBench
 
@@ -66,6 +70,35 @@ def found(first_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             assert process.wait(_SECONDS) == 0, log.read_text(errors="replace")[-6000:]
             read.append(json.loads(result.read_text()))
         yield read
+
+
+def test_the_first_version_is_served_behind_the_gateway(
+    first_python: str, twin_stack: RunningStack, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    features = random.normal(size=(50, 3))
+    model = Ridge(alpha=0.5).fit(features, features @ [2.0, -1.0, 0.5])
+    joblib.dump(model, tmp_path / "model.joblib")
+    script, result = _HERE / "flows" / "vertex_stack.py", tmp_path / "found.json"
+    ended = subprocess.run(
+        [first_python, "-W", "ignore", str(script), str(tmp_path / "model.joblib"), str(result)],
+        env=twin_stack.exec_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"[-6000:]
+    found = json.loads(result.read_text())
+    assert found["version"] == "1.165.1"
+    served = found["serving"]
+    assert served["name"].startswith("projects/twin-project/locations/europe-west4/models/")
+    assert (served["asked"], served["split"]) == (served["name"], [100])
+    assert sorted(served["alias"]) == ["champion", "default"]
+    np.testing.assert_allclose(served["predictions"], model.predict([[1, 2, 3], [0, 0, 0]]), rtol=1e-9)
+    np.testing.assert_allclose(served["raw"], model.predict([[1, 0, 0]]), rtol=1e-9)
+    assert found["experiment"] == {"name": "one", "params": {"alpha": 0.5}, "metrics": {"mse": 0.25}}
 
 
 def test_both_versions_are_answered_alike(found: list[dict[str, Any]]) -> None:
