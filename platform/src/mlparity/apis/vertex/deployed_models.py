@@ -21,6 +21,7 @@ from mlparity.apis.vertex.operations import StoredOperation
 from mlparity.apis.vertex.resources import Stored
 from mlparity.apis.vertex.runtime.paths import API, endpoint_name
 from mlparity.apis.vertex.serving_containers import place
+from mlparity.errors import StackError, StateError
 from mlparity.serving.endpoints.endpoints import Endpoint, EndpointPhase
 from mlparity.serving.endpoints.errors import EndpointBusyError
 from mlparity.wire.google.descriptors import Message
@@ -121,7 +122,10 @@ def on_endpoint(vertex: Vertex, now: Endpoint, before: Endpoint | None) -> None:
     """For ``Endpoints.listen(..., within=True)``: an operation ends with what the substrate has come to."""
     if now.api != API or before is None or now.phase is not EndpointPhase.IN_SERVICE or not before.phase.is_busy:
         return
-    api = vertex.apis.get("v1")
+    try:
+        api = vertex.apis.get("v1")
+    except StackError as error:  # after an update of the package they take a while: the endpoints try again then
+        raise StateError(f"endpoint {now.name} cannot be told of yet", "Vertex's types are not ready") from error
     stored = ENDPOINTS.load(vertex, api, now.request["name"])
     pending = stored.private.get("pending")
     if pending is None:

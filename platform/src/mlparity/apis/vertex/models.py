@@ -18,6 +18,7 @@ from mlparity.apis.vertex.model_store import MODELS, Json
 from mlparity.apis.vertex.names import id_of, new_id
 from mlparity.apis.vertex.operation import Call, Operation
 from mlparity.apis.vertex.serving_containers import require_supported
+from mlparity.storage.base import ObjectStore
 from mlparity.wire.aip160 import Language, text, text_map
 from mlparity.wire.google.descriptors import Message
 from mlparity.wire.google.field_mask import ALL
@@ -70,8 +71,7 @@ def register(
         raise invalid({"model_id": f"Invalid model ID {model_id!r}."})
     aliases = resource.get("versionAliases", [])
     _check_aliases(aliases)
-    _check_container(resource)
-    check_artifacts(vertex.store, resource)
+    check_model(vertex.store, resource)
     source = resource.get("modelSourceInfo", {"sourceType": "CUSTOM"})
     made = {**resource, **_TOLD, "modelSourceInfo": source}
     if not resource.get("artifactUri"):
@@ -196,11 +196,13 @@ def _check_aliases(aliases: Sequence[str]) -> None:
             raise invalid({"model.version_aliases": f"Invalid version alias {alias!r}."})
 
 
-def _check_container(resource: Mapping[str, Any]) -> None:
+def check_model(objects: ObjectStore, resource: Mapping[str, Any]) -> None:
+    """Whether a ``Model`` (JSON) can be served here at all. Raises ``GoogleError``."""
     spec = resource.get("containerSpec")
     if spec is None:
         raise invalid_argument("The Model has no container_spec: mlparity serves models with a container only.")
     require_supported(spec)
+    check_artifacts(objects, resource)
 
 
 def _camel(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlparity.apis.vertex import (
+    batch_prediction,
     deployed_models,
     endpoints,
     locations,
@@ -29,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *endpoints.OPERATIONS,
     *deployed_models.OPERATIONS,
     *prediction.OPERATIONS,
+    *batch_prediction.OPERATIONS,
     *models.OPERATIONS,
     *model_versions.OPERATIONS,
     *model_evaluations.OPERATIONS,
