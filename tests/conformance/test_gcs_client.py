@@ -382,6 +382,8 @@ def test_every_method_tells_what_is_missing_or_malformed(endpoint: GcsEndpoint, 
         assert (query, requests.get(address, timeout=10).status_code) == (query, 400 if "absent" not in query else 404)
     bucket.blob("absent").upload_from_string("x")
     assert requests.get(address, timeout=10).status_code == 400
+    half = '{"metadata": {"k": "\\ud800"}}'  # no character, so no header could carry it
+    assert requests.patch(address.partition("?")[0], half, timeout=10).status_code == 400
 
 
 def test_batches(client: Any, bucket: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from mlparity.clock import Clock
-from mlparity.errors import NoSuchUploadError, PreconditionFailedError
+from mlparity.errors import ConflictError, NoSuchUploadError
 from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.state.schema.storage import session_chunks, upload_sessions
@@ -129,7 +129,7 @@ class UploadSessions:
     def append(self, session: Session, staged: Staged, crc32c: int | None) -> Session:
         """Add ``staged`` (one blob) at the end; ``crc32c`` is that of all bytes then.
 
-        Raises ``PreconditionFailedError`` where another request added bytes meanwhile.
+        Raises ``ConflictError`` where another request added bytes meanwhile.
         """
         with self._transactions.write([blob for blob, _ in staged.blobs]) as change:
             connection = change.connection
@@ -219,7 +219,7 @@ def _require(connection: Connection, session_id: str) -> Session:
 def _unmoved(connection: Connection, session: Session) -> None:
     now = _require(connection, session.session_id)
     if (now.size, now.generation) != (session.size, session.generation):
-        raise PreconditionFailedError(
+        raise ConflictError(
             f"upload {session.session_id} has moved on",
             f"it has {now.size} bytes",
             "ask how far it is, and go on there",

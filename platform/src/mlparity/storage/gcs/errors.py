@@ -12,6 +12,7 @@ from mlparity.errors import (
     BadDigestError,
     BucketExistsError,
     BucketNotEmptyError,
+    ConflictError,
     InvalidBucketNameError,
     InvalidPartError,
     InvalidRangeError,
@@ -130,5 +131,7 @@ _SIMPLE: tuple[tuple[type[MlparityError], tuple[int, str, str, str]], ...] = (
     (BucketNotEmptyError, (409, "conflict", "The bucket you tried to delete is not empty.", "BucketNotEmpty")),
     (NoSuchUploadError, (404, "notFound", "The requested upload was not found.", "NoSuchUpload")),
     (InvalidRangeError, (416, "requestedRangeNotSatisfiable", "Request range not satisfiable", "InvalidRange")),
+    # Two requests brought bytes of one upload: this one may ask how far it is, and go on there.
+    (ConflictError, (503, "backendError", "Another request of the same upload was faster.", "ServiceUnavailable")),
     (StateError, (503, "backendError", "Backend Error", "ServiceUnavailable")),
 )

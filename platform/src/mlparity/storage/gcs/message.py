@@ -171,6 +171,14 @@ def decode_segment(raw: str) -> str:
     return text
 
 
+def encoded(text: str) -> bytes:
+    """As UTF-8. Raises ``invalid`` where a JSON document smuggled in half a character."""
+    try:
+        return text.encode()
+    except UnicodeError:
+        raise invalid("The text is not valid Unicode") from None
+
+
 def check_object_name(name: str) -> str:
     """The name. Raises what GCS answers for names it does not take.
 
@@ -178,7 +186,7 @@ def check_object_name(name: str) -> str:
     """
     if not name:
         raise GcsError(400, "required", "Required")
-    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+    if len(encoded(name)) > _MAX_NAME_BYTES:
         raise invalid("The maximum object length is 1024 characters, but got a name with more.")
     if "\r" in name or "\n" in name or name in (".", "..") or name.startswith(".well-known/acme-challenge/"):
         raise invalid(f"Invalid object name: {name!r}")

@@ -15,7 +15,7 @@ from mlparity.storage.gcs.buckets import page_size, read_token, write_token
 from mlparity.storage.gcs.errors import invalid, not_implemented
 from mlparity.storage.gcs.match_glob import compile_glob, literal_prefix
 from mlparity.storage.gcs.message import Call, GcsResponse
-from mlparity.storage.gcs.objects_json import object_resource
+from mlparity.storage.gcs.objects_json import object_resource, soft_delete
 from mlparity.storage.listing import Span, folded
 
 _SCANNED = 10_000  # names looked at for one page of a glob
@@ -34,7 +34,7 @@ def list_objects(call: Call) -> GcsResponse:
     """One page of objects (with ``versions=true``, of all generations) and of common prefixes."""
     query = call.request.query
     if call.flag("softDeleted"):
-        raise invalid("Soft delete policy is required: soft delete is not there in the local Cloud Storage.")
+        raise soft_delete()
     if query.get("filter"):
         raise not_implemented("the parameter filter of object lists")
     span = Span(

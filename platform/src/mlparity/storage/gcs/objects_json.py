@@ -15,7 +15,7 @@ from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import Properties, Staged
 from mlparity.storage.gcs.conditions import etag_of
 from mlparity.storage.gcs.errors import GcsError, invalid, not_implemented
-from mlparity.storage.gcs.message import Call
+from mlparity.storage.gcs.message import Call, encoded
 from mlparity.wire.timestamps import iso_date
 
 STORAGE_CLASS = "x-goog-storage-class"
@@ -99,9 +99,16 @@ def check_absent(call: Call) -> None:
     for name in _ABSENT_PARAMETERS:
         if call.request.query.get(name):
             raise not_implemented(f"encryption with a key of Cloud KMS ({name})")
+    if call.flag("softDeleted"):
+        raise soft_delete()
     for name in ("predefinedAcl", "destinationPredefinedAcl"):
         if call.request.query.get(name, "") not in _PRIVATE_ACLS:
             raise uniform_access("insert legacy ACL for an object")
+
+
+def soft_delete() -> GcsError:
+    """What is answered about soft-deleted objects: no bucket keeps them."""
+    return invalid("Soft delete policy is required: soft delete is not there in the local Cloud Storage.")
 
 
 def uniform_access(what: str) -> GcsError:
@@ -134,7 +141,7 @@ def change_headers(headers: Mapping[str, str], resource: Mapping[str, Any]) -> d
         value = resource[name]
         if value is None or value == "":
             changed.pop(header, None)
-        elif not isinstance(value, str) or any(ord(character) < _FIRST_PRINTABLE for character in value):
+        elif not isinstance(value, str) or any(byte < _FIRST_PRINTABLE for byte in encoded(value)):
             raise invalid(f"Invalid value for {name}: {value!r}")
         elif name == "storageClass" and value not in STORAGE_CLASSES:
             raise invalid(f"Invalid argument. The storage class {value!r} is not known.")
@@ -157,6 +164,7 @@ def change_metadata(metadata: Mapping[str, str], resource: Mapping[str, Any]) ->
         if value is None:
             changed.pop(name, None)
         elif isinstance(value, str):
+            encoded(name + value)
             changed[name] = value
         else:
             raise invalid(f"Invalid value for metadata.{name}: it is not a string")
