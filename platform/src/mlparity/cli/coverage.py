@@ -69,6 +69,45 @@ def s3() -> Iterator[Coverage]:
             yield Coverage("s3", name, "absent")
 
 
+def vertex() -> Iterator[Coverage]:
+    """Every method of the installed google-cloud-aiplatform's v1."""
+    from mlparity.apis.vertex.coverage import coverage
+
+    for name, state, note in coverage():
+        yield Coverage("vertex", name, state, note)
+
+
+def gcs() -> Iterator[Coverage]:
+    """Every method of Cloud Storage's JSON API, and what of its XML API is there. One of several ways counts once."""
+    from mlparity.storage.gcs import ABSENT, OPERATIONS
+
+    notes: dict[str, list[str]] = {}
+    for operation in OPERATIONS:
+        notes.setdefault(operation.name, []).extend([operation.note] if operation.note else [])
+    for name in sorted({*notes, *(absent.name for absent in ABSENT)}):
+        if name in notes:
+            note = "; ".join(dict.fromkeys(notes[name]))
+            yield Coverage("gcs", name, "partial" if note else "works", note)
+        else:
+            yield Coverage("gcs", name, "absent")
+
+
+def kubeflow() -> Iterator[Coverage]:
+    """Every operation of the OpenAPI document of the installed kfp-server-api, and what the UI asks besides."""
+    from mlparity.apis.kubeflow.operations import EXTRA, OPERATIONS, REFUSED, UPLOADS
+    from mlparity.apis.kubeflow.server_api import server_api
+
+    served = {operation.name: operation.partial for operation in OPERATIONS} | dict.fromkeys(UPLOADS, "")
+    served |= {route.name: "" for route in EXTRA if route.name not in served}
+    for name in sorted({*served, *(route for route in server_api().routes)}):
+        if name in served:
+            yield Coverage("kubeflow", name, "partial" if served[name] else "works", served[name])
+        elif name in REFUSED:
+            yield Coverage("kubeflow", name, "refused", REFUSED[name])
+        else:
+            yield Coverage("kubeflow", name, "absent")
+
+
 def aws_service(name: str) -> Iterator[Coverage]:
     """A service beside them: its own operations, what it refuses, and how the rest is served."""
     from mlparity.apis.aws.table import BY_NAME
@@ -102,7 +141,7 @@ def apis() -> Mapping[str, Callable[[], Iterator[Coverage]]]:
 
     others = {entry.name: partial(aws_service, entry.name) for entry in SERVICES}
     own = {"sagemaker": sagemaker, "sagemaker-runtime": sagemaker_runtime, "sagemaker-metrics": sagemaker_metrics}
-    return {**own, "s3": s3, **others}
+    return {**own, "s3": s3, "vertex": vertex, "gcs": gcs, "kubeflow": kubeflow, **others}
 
 
 def _model_operations(service: str) -> list[str]:

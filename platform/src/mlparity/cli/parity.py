@@ -16,7 +16,7 @@ _STATES = ("works", "partial", "refused", "absent")
 
 def parity(api: str, *, as_json: bool, as_markdown: bool, with_absent: bool) -> None:
     """Print the coverage of one API or of all."""
-    require_extras(("aws",))
+    require_extras(("aws", "gcp"))
     known = apis()
     if api and api not in known:
         raise NotFoundError(f"there is no API {api!r}", f"there are: {', '.join(known)}", "see `mlparity parity`")
