@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ class Listing:
     """How one kind is listed: what may be filtered and sorted by, page sizes, and the field that holds the items.
 
     Values are looked up in the resource's JSON by their snake_case names; ``computed`` gives those that are elsewhere,
-    from the resource's name and its JSON.
+    from the resource's name and its JSON. ``nested``: a parent has few of them among many, so they are read by name.
     """
 
     kind: ResourceKind
@@ -36,6 +36,7 @@ class Listing:
     page_size: int = 50
     most: int = 1000
     computed: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = field(default_factory=dict)
+    nested: bool = False
 
     def respond(
         self, vertex: Vertex, request: Message, call: Call, *, where: Callable[[Document], bool] = lambda _found: True
@@ -49,10 +50,11 @@ class Listing:
         fields = request.DESCRIPTOR.fields_by_name
         wanted = self.language.parse(request.filter) if "filter" in fields else All()
         orders = parse_order_by(request.order_by, self.order_by) if "order_by" in fields else ()
-        if wanted == All() and not orders:
+        if wanted == All() and not orders and not self.nested:
             found, after = self._page(vertex, request.parent, size, position, where)
         else:
-            matching = [item for item in self._all(vertex, request.parent, where) if self._matches(wanted, item)]
+            every = self._all(vertex, request.parent, where)
+            matching = [item for item in every if self._matches(wanted, item)]
             found, after = _slice(in_order(matching, orders, self.value), size, position)
         mask = list(request.read_mask.paths) if "read_mask" in fields else []
         items = [read(self.kind.stored(call.api, document).message, mask) for document in found]
@@ -97,12 +99,19 @@ class Listing:
             if token is None or len(found) == size:
                 return found, token
 
-    def _all(self, vertex: Vertex, parent: str, where: Callable[[Document], bool]) -> Iterator[Document]:
+    def _all(self, vertex: Vertex, parent: str, where: Callable[[Document], bool]) -> Iterable[Document]:
+        found = (item for item in self._read(vertex, parent) if self._is_in(item, parent) and where(item))
+        return sorted(found, key=lambda item: item.created_at, reverse=True) if self.nested else found
+
+    def _read(self, vertex: Vertex, parent: str) -> Iterator[Document]:
+        prefix = self._prefix(parent)
+        wanted = DocumentFilter(name_under=prefix) if self.nested else DocumentFilter(name_prefix=prefix)
+        sort_by, descending = ("name", False) if self.nested else ("created_at", True)
         token: str | None = None
         while True:
-            asked = PageRequest("created_at", True, _CHUNK, token)
-            page = vertex.documents.list(self.kind.message, DocumentFilter(name_prefix=self._prefix(parent)), asked)
-            yield from (document for document in page.items if self._is_in(document, parent) and where(document))
+            asked = PageRequest(sort_by, descending, _CHUNK, token)
+            page = vertex.documents.list(self.kind.message, wanted, asked)
+            yield from page.items
             token = page.next_token
             if token is None:
                 return

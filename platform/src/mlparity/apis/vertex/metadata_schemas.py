@@ -38,6 +38,7 @@ _LISTING = Listing(
         }
     ),
     page_size=100,
+    nested=True,
     computed={"schema_title": _title},
 )
 

@@ -53,8 +53,8 @@ def schemas_of(vertex: Vertex, store: str) -> Iterator[str]:
     """The names of a store's schemas, the users' as well."""
     token: str | None = None
     while True:
-        asked = PageRequest("created_at", False, 200, token)
-        page = vertex.documents.list(SCHEMAS.message, DocumentFilter(name_prefix=f"{store}/"), asked)
+        asked = PageRequest("name", False, 200, token)
+        page = vertex.documents.list(SCHEMAS.message, DocumentFilter(name_under=f"{store}/"), asked)
         yield from (document.name for document in page.items)
         token = page.next_token
         if token is None:

@@ -44,7 +44,7 @@ class Contents:
     def listing(self) -> Listing:
         """How they are listed."""
         items = self.field if self.kind is SERIES else f"{self.field}s"
-        return Listing(self.kind, items, Language(LISTED))
+        return Listing(self.kind, items, Language(LISTED), nested=True)
 
     def create(self, vertex: Vertex, request: Message, call: Call) -> Message:
         """A new one in its parent."""

@@ -76,11 +76,11 @@ def delete(vertex: Vertex, request: Message, call: Call) -> Message:
 
 
 def documents(vertex: Vertex, kind: ResourceKind, above: str) -> Iterator[Document]:
-    """What is stored of a kind under a resource, the oldest first."""
+    """What is stored of a kind under a resource, by name."""
     token: str | None = None
     while True:
-        asked = PageRequest("created_at", False, _CHUNK, token)
-        page = vertex.documents.list(kind.message, DocumentFilter(name_prefix=f"{above}/"), asked)
+        asked = PageRequest("name", False, _CHUNK, token)
+        page = vertex.documents.list(kind.message, DocumentFilter(name_under=f"{above}/"), asked)
         yield from page.items
         token = page.next_token
         if token is None:
