@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mlparity.apis.vertex.hosting import Hosting
     from mlparity.engine.events import EventJournal
     from mlparity.engine.job_service import JobService
+    from mlparity.engine.logs import JobLogStore
     from mlparity.engine.run_engine import RunEngine
     from mlparity.engine.tuning.service import TuningService
     from mlparity.metadata import MetadataStores
+    from mlparity.pipeline_ir.pipeline_runs import PipelineRuns
     from mlparity.registry import ModelRegistry
     from mlparity.storage.base import ObjectStore
 
@@ -71,6 +73,10 @@ class Vertex:
     events: EventJournal = field(default_factory=not_wired("event journal"))
     metadata: MetadataStores = field(default_factory=not_wired("metadata stores"))
     hosting: Hosting = field(default_factory=not_wired("endpoints that serve"))
+    pipelines: PipelineRuns = field(default_factory=not_wired("pipeline runs"))
+    # Tells who works by the clock that due times have changed; timers look again soon without it.
+    wake_timers: Callable[[], None] = field(default=lambda: None)
+    logs: JobLogStore = field(default_factory=not_wired("job logs"))
 
     def transaction(self) -> AbstractContextManager[object]:
         """What an operation writes in the block (rows, documents, events) happens together or not at all.
