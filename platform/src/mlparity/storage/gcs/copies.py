@@ -16,7 +16,14 @@ from mlparity.storage.gcs.conditions import check, check_now, condition_of
 from mlparity.storage.gcs.errors import GcsError, invalid, no_such_object
 from mlparity.storage.gcs.message import Call, GcsResponse, check_object_name
 from mlparity.storage.gcs.objects import answer
-from mlparity.storage.gcs.objects_json import COMPONENTS, HEADERS, check_absent, new_properties, object_resource
+from mlparity.storage.gcs.objects_json import (
+    COMPONENTS,
+    HEADERS,
+    check_absent,
+    component_count,
+    new_properties,
+    object_resource,
+)
 
 _MAX_SOURCES = 32
 
@@ -38,7 +45,7 @@ def compose(call: Call) -> GcsResponse:
     staged = call.store.stage_concatenation(request.bucket, [(info.key, info.version_id) for info in infos])
     try:
         properties = new_properties(resource, default_class(bucket), staged)
-        count = sum(int(info.headers.get(COMPONENTS, "1")) for info in infos)
+        count = sum(component_count(info) or 1 for info in infos)
         headers = {**properties.headers, COMPONENTS: str(count)}
         made = Properties(headers, properties.user_metadata, properties.checksums)
     except GcsError:
@@ -101,7 +108,7 @@ def _copied(call: Call) -> ObjectInfo:
     bucket = call.store.buckets.get(request.bucket)
     condition = condition_of(call)
     check_now(call, request.name, condition)
-    composite = COMPONENTS in source.headers
+    composite = component_count(source) > 0
     staged = _stage(call, source)
     try:
         properties = _copied_properties(source, call.resource(), default_class(bucket), staged, composite=composite)

@@ -14,7 +14,7 @@ from mlparity.storage import crc32c
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import OpenObject
 from mlparity.storage.gcs.message import Call, GcsResponse
-from mlparity.storage.gcs.objects_json import COMPONENTS, md5_of, storage_class
+from mlparity.storage.gcs.objects_json import COMPONENTS, component_count, md5_of, storage_class
 from mlparity.wire.ranges import Window, parse_range
 from mlparity.wire.timestamps import http_date
 
@@ -41,8 +41,8 @@ def media_headers(info: ObjectInfo) -> dict[str, str]:
     }
     if hashes:
         headers["x-goog-hash"] = ",".join(hashes)
-    if COMPONENTS in info.headers:
-        headers["x-goog-component-count"] = info.headers[COMPONENTS]
+    if component_count(info):
+        headers[COMPONENTS] = str(component_count(info))
     return headers
 
 

@@ -6,6 +6,7 @@ https://cloud.google.com/storage/docs/json_api/v1/objects
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from mlparity.storage.base import ObjectInfo
 from mlparity.storage.bucketstore import OpenObject, Properties
@@ -14,6 +15,7 @@ from mlparity.storage.gcs.media import media_headers, send
 from mlparity.storage.gcs.message import Call, GcsResponse
 from mlparity.storage.gcs.objects_json import (
     COMPONENTS,
+    STORAGE_CLASS,
     change_headers,
     change_metadata,
     check_absent,
@@ -46,7 +48,7 @@ def download(call: Call) -> GcsResponse:
 
 def patch(call: Call) -> GcsResponse:
     """Change the metadata that the request names."""
-    resource = call.resource()
+    resource = _changeable(call)
 
     def change(info: ObjectInfo) -> Properties:
         headers, metadata = change_headers(info.headers, resource), change_metadata(info.user_metadata, resource)
@@ -57,10 +59,10 @@ def patch(call: Call) -> GcsResponse:
 
 def update(call: Call) -> GcsResponse:
     """Change the metadata that the request names, and unset the others."""
-    resource = call.resource()
+    resource = _changeable(call)
 
     def change(info: ObjectInfo) -> Properties:
-        lasting = {name: value for name, value in info.headers.items() if name == COMPONENTS}
+        lasting = {name: value for name, value in info.headers.items() if name in (COMPONENTS, STORAGE_CLASS)}
         return Properties(change_headers(lasting, resource), change_metadata({}, resource))
 
     return _revise(call, change)
@@ -87,6 +89,11 @@ def answer(call: Call, info: ObjectInfo) -> GcsResponse:
     """The object's resource."""
     resource = object_resource(call.request.base, info)
     return GcsResponse(headers={"etag": resource["etag"]}, resource=resource)
+
+
+def _changeable(call: Call) -> dict[str, Any]:
+    """What the request says, but for the class: only a rewrite changes it."""
+    return {name: value for name, value in call.resource().items() if name != "storageClass"}
 
 
 def _revise(call: Call, change: Callable[[ObjectInfo], Properties]) -> GcsResponse:

@@ -72,8 +72,8 @@ def object_resource(base: str, info: ObjectInfo) -> dict[str, Any]:
         resource["md5Hash"] = md5_of(info)
     if info.crc32c is not None:
         resource["crc32c"] = crc32c.encode(info.crc32c)
-    if COMPONENTS in info.headers:
-        resource["componentCount"] = int(info.headers[COMPONENTS])
+    if component_count(info):
+        resource["componentCount"] = component_count(info)
     if info.user_metadata:
         resource["metadata"] = dict(info.user_metadata)
     if info.superseded_at is not None:
@@ -84,6 +84,14 @@ def object_resource(base: str, info: ObjectInfo) -> dict[str, Any]:
 def md5_of(info: ObjectInfo) -> str:
     """The MD5 in base64; "" for an object of several parts, which has none."""
     return "" if "-" in info.etag else base64.b64encode(bytes.fromhex(info.etag)).decode()
+
+
+def component_count(info: ObjectInfo) -> int:
+    """Of how many objects it was composed; 0 for any other.
+
+    A copy that S3 made is one object, whatever headers it keeps.
+    """
+    return int(info.headers.get(COMPONENTS, "0")) if "-" in info.etag else 0
 
 
 def storage_class(headers: Mapping[str, str]) -> str:
