@@ -1,7 +1,7 @@
 """Pipelines for the tests of ``pipeline_ir``, as people write them. kfp reads annotations as they are."""
 
 # Components are sources of their own: kfp knows typing's names, and a component imports what it needs.
-# ruff: noqa: B006, PTH103, PTH123, UP006, UP014, UP045
+# ruff: noqa: B006, PTH103, PTH120, PTH123, UP006, UP014, UP045
 
 import warnings
 from pathlib import Path
@@ -296,3 +296,39 @@ def optional(note: Optional[str] = None) -> NamedTuple("Out", [("inside", str), 
         say(text=note)
     result = NamedTuple("Out", [("inside", str), ("outside", str)])
     return result(inside=handing_on(note=note).output, outside=maybe(text=note).output)
+
+
+@component
+def elsewhere(moved: Output[Dataset], suffixed: Output[Dataset]) -> str:
+    import os
+
+    from kfp import dsl
+
+    moved.set_path("/kfp-task/work/mine.txt")
+    suffixed.uri = dsl.get_uri("own/name.txt")
+    for item in (moved, suffixed):
+        os.makedirs(os.path.dirname(item.path), exist_ok=True)
+        with open(item.path, "w") as stream:
+            stream.write("1\n2")
+    moved.metadata["loss"] = float("nan")
+    return "{{$.pipeline_job_name}}"
+
+
+@component
+def told(job: str, resource: str, task: str, own: str, again: str) -> str:
+    return f"{job} {resource} {task} {bool(own)} {again}"
+
+
+@dsl.pipeline(name="places")
+def places() -> NamedTuple("Out", [("both", int), ("told", str)]):
+    made = elsewhere()
+    both = add(a=read_one(rows=made.outputs["moved"]).output, b=read_one(rows=made.outputs["suffixed"]).output)
+    text = told(
+        job=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        resource=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+        task=dsl.PIPELINE_TASK_NAME_PLACEHOLDER,
+        own=dsl.PIPELINE_TASK_ID_PLACEHOLDER,
+        again=made.outputs["Output"],
+    )
+    result = NamedTuple("Out", [("both", int), ("told", str)])
+    return result(both=both.output, told=text.output)

@@ -221,3 +221,13 @@ def test_optional_inputs_may_be_left_out(world: PipelineWorld, compiled: Any) ->
     assert left_out.states()["condition-1"] == "SKIPPED"
     assert given.outputs == {"inside": "'x' 4", "outside": "'x' 3"}
     assert given.states()["say"] == "SUCCEEDED"
+
+
+def test_programs_choose_places_and_are_told_of_their_run(world: PipelineWorld, compiled: Any) -> None:
+    ran = world.run(compiled(ir_pipelines.places))
+    told = f"places run places-{ran.run.id[:5]} told True {{{{$.pipeline_job_name}}}}"  # no value is gone over again
+    assert ran.outputs == {"both": 4, "told": told}
+    made = ran.task("elsewhere").outputs.artifacts
+    assert made["suffixed"][0].uri.endswith("/own/name.txt")
+    assert made["moved"][0].metadata == {"loss": "NaN"}
+    assert world.read(made["moved"][0].uri) == b"1\n2"

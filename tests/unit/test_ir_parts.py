@@ -188,6 +188,7 @@ def test_secrets_are_found_by_plain_names_only(tmp_path: Path) -> None:
     source = PodSource(tmp_path)
     assert source.read("secret", "good", optional=False) == {"key": "value"}
     assert source.read("config map", "good", optional=True) == {}
+    assert source.read("secret", "", optional=True) == {}
     for name in ("../secrets/good", "missing", ""):
         with pytest.raises(TaskFailedError, match="does not exist"):
             source.read("secret", name, optional=False)

@@ -1,7 +1,7 @@
 """KFP's executor, imported ahead in warm workers and kept out of sight.
 
 With ``_KFP_RUNTIME=true``, as lightweight components have it, ``import kfp`` leaves out the SDK's client and compiler.
-A job that imports kfp without it must not find this half: it stays hidden until ``lightweight.START`` asks for it.
+A job that imports kfp without it must not find this half: it stays hidden until ``start_component`` asks for it.
 Importing this module does the work: workers preload it.
 """
 

@@ -81,6 +81,8 @@ class PodSource:
 
     def read(self, kind: str, name: str, *, optional: bool) -> dict[str, str]:
         """The keys of a "secret" or a "config map". Raises ``TaskFailedError`` where there is none."""
+        if optional and not name:  # an optional input of the pipeline that was not given
+            return {}
         if not _NAME.fullmatch(name):
             raise TaskFailedError(f"the {kind} {name!r} does not exist", "that is no name of one")
         place = self.folder / _KINDS[kind] / name

@@ -23,6 +23,7 @@ METADATA = "executor_output"  # among a job's result files; those of parameters 
 PARAMETER = "parameter:"
 _HOME = "/kfp-task"
 _PROGRAM = f"{_HOME}/program/ephemeral_component.py"
+_STARTER = f"{_HOME}/start/start_component.py"  # in a folder of its own: it comes first on the program's path
 _FOLDER = f"{_HOME}/work"
 _LONGEST = 7 * 86400  # seconds: Vertex's limit of a task, which KFP has none of
 _GRACE = 30  # seconds: Kubernetes' own between SIGTERM and SIGKILL
@@ -96,7 +97,7 @@ def job_spec(launch: Launch, log: LogStream) -> JobSpec:
         instances=(Instance("main", log),),
         roots=tuple(_roots(launch)),
         role=launch.role,
-        files={**settings.files, **({_PROGRAM: program.source} if program else {})},
+        files={**settings.files, **({_PROGRAM: program.source, _STARTER: lightweight.starter()} if program else {})},
         folders=(folder, _FOLDER, *settings.folders),
         inputs=tuple(_inputs(launch.inputs)),
         outputs=(JobOutput("task", folder, launch.root),),
@@ -122,7 +123,7 @@ def _limit(launch: Launch) -> int:
 def _command(program: lightweight.Program | None, words: Sequence[str]) -> Sequence[str]:
     if program is None:
         return words
-    return ("python3", "-c", lightweight.START, "--component_module_path", _PROGRAM)
+    return ("python3", _STARTER, "--component_module_path", _PROGRAM)
 
 
 def _roots(launch: Launch) -> list[str]:

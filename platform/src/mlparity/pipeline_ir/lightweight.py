@@ -6,11 +6,13 @@ it. That executor is run at once instead, so that it starts in a warm interprete
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 _EXECUTOR = re.compile(
     r"python3 -m (kfp\.(?:v2\.components|dsl|components)\.executor_main)\s+--component_module_path\s"
@@ -19,11 +21,6 @@ _WRITES_PROGRAM = re.compile(r'printf "%s" "\$0" > "\$program_path/ephemeral_com
 _INSTALLS = re.compile(r"python3 -m pip install (.*?)(?=&&|\n|$)", re.DOTALL)
 _GOES_ON = re.compile(r'&& "\$0" "\$@"\s*$')
 _VALUED_OPTIONS = frozenset({"--index-url", "--extra-index-url", "--trusted-host", "-i", "--find-links", "-f"})
-# What a lightweight component runs. In an environment of its own nothing is kept, and everything imported as usual.
-START = (
-    "import runpy, sys; kept = sys.modules.get('mlparity.pipeline_ir.kept_kfp'); kept and kept.show(); "
-    "runpy.run_module('kfp.dsl.executor_main', run_name='__main__', alter_sys=True)"
-)
 
 
 @dataclass(frozen=True)
@@ -84,3 +81,9 @@ def requirements(program: Program) -> tuple[str, ...]:
     if not program.packages:
         return ()
     return (*program.packages, f"kfp=={importlib.metadata.version('kfp')}")
+
+
+@functools.cache
+def starter() -> str:
+    """The source of the program that runs a component's: ``start_component``, as a file of the job."""
+    return resources.files("mlparity.pipeline_ir").joinpath("start_component.py").read_text("utf-8")

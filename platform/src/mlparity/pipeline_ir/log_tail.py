@@ -10,7 +10,7 @@ from mlparity.engine.jobs import Job
 _BYTES = 8192
 _LINES = 15
 _FRAME = re.compile(r'  File "([^"]*)", line \d+')
-_CALLERS = re.compile(r"^<string>$|/kfp/dsl/(executor|executor_main)\.py$")
+_CALLERS = re.compile(r"^/kfp-task/start/|/kfp/dsl/(executor|executor_main)\.py$")
 
 
 def failure_text(log: Path, job: Job) -> str:

@@ -50,10 +50,6 @@ def _artifacts(component: Component, root: str, reported: Mapping[str, Any]) -> 
     for name, planned in output_artifacts(component, root).items():
         entries = given.get(name, {}).get("artifacts") or [{}]
         entry = entries[0]
-        if entry.get("custom_path"):
-            raise TaskFailedError(
-                f'output artifact "{name}" cannot be stored', "the program gave it a path of its own (custom_path)"
-            )
         metadata = {**planned.metadata, **finite(integral(entry.get("metadata") or {}))}
         found[name] = (replace(planned, uri=entry.get("uri") or planned.uri, metadata=metadata),)
     return found

@@ -62,7 +62,7 @@ class Recorder:
             store.contexts.ensure(NewNode(root.pipeline_name, root.pipeline_name, "system.Pipeline", _VERSION))
             facts = {
                 "pipeline_root": root.pipeline_root,
-                "resource_name": root.resource_name or root.name,
+                "resource_name": root.facts("", "").job_resource_name,
                 "namespace": "kubeflow",
             }
             store.contexts.ensure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mlparity.engine.runs import Step, StepStatus
@@ -40,7 +40,7 @@ def task_inputs(
             given[name] = constants.resolve_all(given[name])
     skipped = {task.iterator.item_input} if task.iterator else set()
     nothing = frozenset(found) if component.dag is not None else frozenset[str]()
-    return TaskValues(_typed(given, component, skipped, nothing), artifacts)
+    return TaskValues(_typed(given, component, skipped, nothing, constants.resolve_all), artifacts)
 
 
 def root_inputs(
@@ -151,13 +151,22 @@ def _artifacts(
     return found
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _typed(
-    given: Mapping[str, Any], component: Component, skipped: Collection[str], nothing: Collection[str] = ()
+    given: Mapping[str, Any],
+    component: Component,
+    skipped: Collection[str],
+    nothing: Collection[str] = (),
+    resolve: Callable[[Any], Any] = _as_it_is,
 ) -> dict[str, Any]:
     """Types checked, defaults added. Extra inputs, which placeholders refer to, stay as they are.
 
-    ``nothing``: inputs that may be null whatever is declared. A DAG's are bound to what it only hands on: an optional
-    input of the pipeline that was not given, say, which a condition asks for.
+    ``resolve`` replaces the placeholders in defaults. ``nothing``: inputs that may be null whatever is declared. A DAG's
+    are bound to what it only hands on: an optional input of the pipeline that was not given, say, which a condition
+    asks for.
     """
     typed = dict(given)
     for name, declared in component.inputs.parameters.items():
@@ -167,7 +176,7 @@ def _typed(
             typed[name] = as_type(given[name], declared.type, name)
             check_literals(typed[name], declared.literals, name)
         elif declared.has_default:
-            typed[name] = as_type(declared.default, declared.type, name)
+            typed[name] = as_type(resolve(declared.default), declared.type, name)
         elif name in nothing:
             typed[name] = None
         elif not declared.optional:

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from mlparity.engine.run_repository import RunRepository
 from mlparity.engine.runs import Run
 from mlparity.pipeline_ir.definition import Pipeline
+from mlparity.pipeline_ir.errors import TaskFailedError
 from mlparity.pipeline_ir.placeholders import Facts
 from mlparity.pipeline_ir.reader import read_pipeline
 from mlparity.pipeline_ir.service import PipelineRequest
@@ -47,7 +48,7 @@ class RootRun:
         created = self.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return Facts(
             self.name,
-            self.resource_name or self.name,
+            self.resource_name or f"{self.pipeline_name}-{self.id[:5]}",
             self.id,
             created,
             self.scheduled_at or created,
@@ -58,9 +59,12 @@ class RootRun:
         )
 
     def seconds_left(self, now: datetime) -> int:
-        """What is left of the run's own deadline, at least 1; 0 where it has none."""
+        """What is left of the run's own deadline; 0 where it has none. Raises ``TaskFailedError`` where it is past."""
         deadline = self.pipeline.deadline_seconds
-        return max(1, deadline - int((now - self.created_at).total_seconds())) if deadline else 0
+        left = deadline - int((now - self.created_at).total_seconds())
+        if deadline and left <= 0:
+            raise TaskFailedError(f"the run did not end within the {deadline} s that it may take")
+        return left if deadline else 0
 
 
 def stored_request(request: PipelineRequest, pipeline_root: str) -> dict[str, Any]:
