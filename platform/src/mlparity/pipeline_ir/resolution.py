@@ -164,9 +164,9 @@ def _typed(
 ) -> dict[str, Any]:
     """Types checked, defaults added. Extra inputs, which placeholders refer to, stay as they are.
 
-    ``resolve`` replaces the placeholders in defaults. ``nothing``: inputs that may be null whatever is declared. A DAG's
-    are bound to what it only hands on: an optional input of the pipeline that was not given, say, which a condition
-    asks for.
+    ``resolve`` replaces the placeholders in defaults. ``nothing``: inputs that may be null whatever is declared.
+    A DAG's are bound to what it only hands on: an optional input of the pipeline that was not given, say, which a
+    condition asks for.
     """
     typed = dict(given)
     for name, declared in component.inputs.parameters.items():
