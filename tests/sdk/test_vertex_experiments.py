@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlparity.metadata import NewNode
 from tests.sdk.vertex_running import PARENT, Running, vertex_running
 
 pytestmark = pytest.mark.filterwarnings("ignore:::google.*")
@@ -173,3 +174,27 @@ def test_scalars_and_the_default_tensorboard(sdk: Any, running: Running) -> None
         assert [point.scalar.value for point in exported] == [0.5, 0.2]
     for board in (first, second):
         board.delete()
+
+
+def test_a_pipelines_run_is_a_row_of_its_experiment(sdk: Any, running: Running) -> None:
+    running.init(experiment="nightly")
+    store = running.bench.vertex.metadata.of("vertex/test-project/us-central1/default")
+    with store.transaction():  # as pipelines write it
+        store.contexts.create(NewNode("train-1", "train-1", "system.PipelineRun", "0.0.1"))
+        facts = {"input:depth": 4, "output:done": True}
+        store.executions.create(NewNode("train-1", "train-1", "system.Run", "0.0.1", metadata=facts, state="COMPLETE"))
+        for title, measured in (("system.Metrics", {"accuracy": 0.9}), ("google.RegressionMetrics", {"mse": 2.5})):
+            store.artifacts.create(NewNode(title.lower(), title, title, "0.0.1", metadata=measured))
+        store.add_members("train-1", ["system.metrics", "google.regressionmetrics"], ["train-1"])
+        store.add_children("nightly", ["train-1"])
+    (row,) = sdk.get_experiment_df("nightly").to_dict("records")
+    assert row == {
+        "experiment_name": "nightly",
+        "run_name": "train-1",
+        "run_type": "system.PipelineRun",
+        "state": "COMPLETE",
+        "param.depth": 4,
+        "metric.accuracy": 0.9,
+        "metric.mse": 2.5,
+    }
+    sdk.Experiment("nightly").delete()

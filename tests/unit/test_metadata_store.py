@@ -353,3 +353,54 @@ def test_lists_read_an_index_and_not_the_table(
     (used, *_) = [plan for plan in plans if " ml_nodes " in plan]
     assert index in used
     assert not used.startswith("SCAN")
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=14)
+GRAPH_SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@GRAPH_SETTINGS
+@given(PAIRS)
+def test_a_link_is_refused_just_where_it_would_close_a_circle(
+    store: MetadataStore, wanted: list[tuple[int, int]]
+) -> None:
+    store.clear()
+    for number in range(6):
+        store.contexts.create(NewNode(f"c{number}"))
+    below: dict[int, set[int]] = {number: {number} for number in range(6)}  # all that lies in a context, and itself
+    linked: set[tuple[int, int]] = set()
+    for parent, child in wanted:
+        if parent in below[child]:
+            with pytest.raises(InvalidRequestError, match="cycle"):
+                store.add_children(f"c{parent}", [f"c{child}"])
+            continue
+        store.add_children(f"c{parent}", [f"c{child}"])
+        linked.add((parent, child))
+        for found in below.values():
+            if parent in found:
+                found.update(below[child])
+    children = store.children([f"c{number}" for number in range(6)])
+    assert {(int(up[1]), int(down[1])) for up, found in children.items() for down in found} == linked
+
+
+@GRAPH_SETTINGS
+@given(PAIRS, st.integers(0, 5), st.sets(st.integers(1, 5), max_size=2))
+def test_lineage_reaches_what_is_so_many_events_away(
+    store: MetadataStore, events: list[tuple[int, int]], hops: int, unwanted: set[int]
+) -> None:
+    store.clear()
+    for number in range(6):
+        store.artifacts.create(NewNode(f"a{number}", display_name="no" if number in unwanted else "yes"))
+        store.executions.create(NewNode(f"e{number}"))
+    for artifact, execution in events:
+        store.add_events(f"e{execution}", [NewEvent(f"a{artifact}", INPUT)])
+    reached, near = {"a0"}, {"a0"}
+    ends = {(f"a{artifact}", f"e{execution}") for artifact, execution in events if artifact not in unwanted}
+    for _ in range(hops):
+        near = {two for one, two in ends | {(two, one) for one, two in ends} if one in near} - reached
+        reached |= near
+    part = store.artifact_lineage("a0", hops, 'display_name="yes"')
+    assert {node.id for node in [*part.artifacts, *part.executions]} == reached
+    assert {(event.artifact, event.execution) for event in part.events} == {
+        (one, two) for one, two in ends if one in reached and two in reached
+    }
