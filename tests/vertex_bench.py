@@ -42,6 +42,7 @@ from mlparity.wire.google.cache import GoogleApis
 from mlparity.wire.google.descriptors import ApiVersion, Message, Method
 from mlparity.wire.google.uri_template import UriTemplate
 from tests.vertex_hosting import Hosted
+from tests.vertex_pipelines import Piped
 
 PROJECT, LOCATION = "test-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
@@ -78,10 +79,14 @@ class VertexBench:
         self.store = FileObjectStore(self.database, folder / "blobs", self.clock, self.ids, LOCATION)
         documents = DocumentRepository(self.database, self.clock, API)
         self.hosted = Hosted(self.database, self.clock)
+        metadata = MetadataStores(self.database, self.clock, self.ids)
+        self.piped = Piped(self.database, self.store, metadata, self.clock, folder)
         usual = {
             "store": self.store,
-            "metadata": MetadataStores(self.database, self.clock, self.ids),
+            "metadata": metadata,
             "hosting": self.hosted.hosting,
+            "runs": self.piped.engine,
+            "pipelines": self.piped.pipelines,
         }
         self.vertex = Vertex(
             apis=types(),
@@ -93,6 +98,7 @@ class VertexBench:
             **{**usual, **parts},
         )
         self.hosted.serve(self.vertex)
+        self.piped.serve(self.vertex)
         self.dispatch = Dispatch(self.vertex, operations)
         self.rest_app = VertexRest(self.dispatch)
         self._grpc = VertexGrpc(self.dispatch)
@@ -110,6 +116,7 @@ class VertexBench:
         self._runner.run(self._client.aclose())
         self._runner.close()
         self.hosted.close()
+        self.piped.close()
         self.database.close()
 
     def call(self, name: str, /, version: str = "v1", **request: Any) -> dict[str, Any]:

@@ -203,7 +203,7 @@ class ControlPlane:
         self._listen()
         admin = self._admin()
         self.app = self._endpoint(admin, clock, ids)
-        self._google = GooglePlane(config, on, self._endpoints, admin)
+        self._google = GooglePlane(config, on, self._endpoints, self._pipelines.vertex, admin)
         self.google_app, self.pipelines_app = self._google.app, self._pipelines.app
 
     def start(self) -> None:

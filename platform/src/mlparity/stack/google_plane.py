@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 
 from mlparity.apis.gcp.projects import ProjectsApp
 from mlparity.apis.gcp.tokens import TokenApp
-from mlparity.apis.vertex import deployed_models, operations_table
+from mlparity.apis.vertex import deployed_models, operations_table, pipeline_jobs_states
 from mlparity.apis.vertex.context import API, Project, Vertex
 from mlparity.apis.vertex.dispatch import Dispatch
 from mlparity.apis.vertex.hosting import Hosting
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from mlparity.apis.vertex.grpc_server import VertexGrpc
+    from mlparity.pipeline_ir.pipeline_runs import PipelineRuns
     from mlparity.stack.config import ControlPlaneConfig
     from mlparity.stack.endpoint_plane import EndpointPlane
     from mlparity.stack.substrate import Substrate
@@ -41,7 +42,14 @@ if TYPE_CHECKING:
 class GooglePlane:
     """``app`` is the ASGI app of the Google port."""
 
-    def __init__(self, config: ControlPlaneConfig, on: Substrate, serving: EndpointPlane, admin: ASGIApp) -> None:
+    def __init__(
+        self,
+        config: ControlPlaneConfig,
+        on: Substrate,
+        serving: EndpointPlane,
+        pipelines: PipelineRuns,
+        admin: ASGIApp,
+    ) -> None:
         self._config = config
         self._store = on.store
         self._grpc: VertexGrpc | None = None
@@ -68,6 +76,11 @@ class GooglePlane:
                 logging_bucket=config.gcp_bucket,
                 expect=serving.fleet.expect,
             ),
+            pipelines=pipelines,
+            wake_timers=on.timers.wake,
+        )
+        on.runs.listen(
+            partial(pipeline_jobs_states.on_run, self.vertex), partial(pipeline_jobs_states.on_step, self.vertex)
         )
         serving.endpoints.listen(partial(deployed_models.on_endpoint, self.vertex), within=True)
         self._dispatch = Dispatch(self.vertex, operations_table.BY_NAME)

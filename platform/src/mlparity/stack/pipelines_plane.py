@@ -12,6 +12,7 @@ from mlparity.apis.kubeflow.context import API as KUBEFLOW
 from mlparity.apis.kubeflow.context import Kubeflow
 from mlparity.apis.kubeflow.schedules import RecurringRunTimer
 from mlparity.apis.vertex.context import API as VERTEX
+from mlparity.apis.vertex.pipeline_jobs_resource import PLACEHOLDERS as VERTEX_PLACEHOLDERS
 from mlparity.pipeline_ir.pipeline_runs import PipelineRuns, Surroundings, handlers
 from mlparity.state.document_search import DocumentSearch
 from mlparity.state.documents import DocumentRepository
@@ -32,7 +33,7 @@ class PipelinesPlane:
         self._store = on.store
         around = Surroundings(on.store, on.metadata.of, on.runtimes, on.logs, on.clock, config.data_dir / "kubernetes")
         self.kubeflow = PipelineRuns(KUBEFLOW, on.runs, on.jobs, around)
-        self.vertex = PipelineRuns(VERTEX, on.runs, on.jobs, around)
+        self.vertex = PipelineRuns(VERTEX, on.runs, on.jobs, around, placeholders=VERTEX_PLACEHOLDERS)
         self._api = Kubeflow(
             pipelines=self.kubeflow,
             jobs=on.jobs.repository,
