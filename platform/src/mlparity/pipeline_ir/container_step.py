@@ -39,7 +39,8 @@ class ContainerStep:
         means = self.means()
         at = task_at(means, context)
         earlier = means.jobs.repository.of_run(context.run.id, context.plan.name)
-        mine = [job for job in earlier if job.id not in context.step.past_jobs]
+        since = context.run.created_at  # a run that was deleted may have had the same id
+        mine = [job for job in earlier if job.id not in context.step.past_jobs and job.created_at >= since]
         if mine:
             job = mine[-1]
             known = job.request["inputs"]
@@ -158,7 +159,7 @@ class ContainerStep:
         log = LogStream(f"/{means.api}/pipelines", f"{at.root.id}/{at.task.name}-{own}")
         spec = job_spec(launch, log)
         request = {"inputs": inputs.to_json(), "root": root, "task": at.task.name, "run": at.root.id}
-        name = f"{at.task.name[:120]}-{own}"
+        name = f"{at.task.name[:120]}-{own}-{int(context.run.created_at.timestamp())}"
         new = NewJob(means.api, JOB_KIND, name, request, spec, context.run.id, context.plan.name)
         self._note(means, log, executor, settings)
         return means.jobs.submit(new)

@@ -134,7 +134,12 @@ class PipelineRuns:
         run = self._known(root_run_id)
         if not run.status.is_final:
             raise ConflictError(f"run {root_run_id} cannot be deleted", f"it is {run.status}")
-        self._engine.repository.delete(root_run_id)
+        jobs = self.means.jobs.repository
+        with self._engine.repository.transaction():
+            for inside in self._engine.repository.tree(root_run_id):
+                for job in jobs.of_run(inside.id):
+                    jobs.delete(job.id)
+            self._engine.repository.delete(root_run_id)
         self._roots.forget(root_run_id)
 
     def _known(self, run_id: str) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ from mlparity.pipeline_ir.values import integral, parse_items
 
 Json = Mapping[str, Any]
 _MOST_DOCUMENTS = 2
+_REMEMBERED = 32  # pipelines
 _OLD_TYPES = {"INT": "NUMBER_INTEGER", "DOUBLE": "NUMBER_DOUBLE", "STRING": "STRING"}
 
 
@@ -50,7 +53,19 @@ def read_documents(text: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 
 def read_pipeline(spec: Json, platform_spec: Json | None = None) -> Pipeline:
-    """Check the messages strictly and build the values. Raises ``InvalidPipelineError``."""
+    """Check the messages strictly and build the values. Raises ``InvalidPipelineError``.
+
+    Equal files are read once: a pipeline is checked, started and run soon after.
+    """
+    return _read(json.dumps(spec), json.dumps(platform_spec or {}))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _read(spec: str, platform_spec: str) -> Pipeline:
+    return _read_parsed(json.loads(spec), json.loads(platform_spec))
+
+
+def _read_parsed(spec: Json, platform_spec: Json) -> Pipeline:
     document = protobufs.canonical(protobufs.PIPELINE_SPEC, spec, "the PipelineSpec")
     deployment = protobufs.canonical(protobufs.DEPLOYMENT, document.get("deploymentSpec", {}), "deploymentSpec")
     info = document.get("pipelineInfo", {})
@@ -73,7 +88,7 @@ def read_pipeline(spec: Json, platform_spec: Json | None = None) -> Pipeline:
     )
 
 
-def _read_platform(platform_spec: Json | None) -> dict[str, Any]:
+def _read_platform(platform_spec: Json) -> dict[str, Any]:
     if not platform_spec:
         return {}
     document = protobufs.canonical(protobufs.PLATFORM_SPEC, platform_spec, "the PlatformSpec")
