@@ -92,7 +92,7 @@ class Generations:
         return opened
 
     def list(self, bucket: str, span: Span, *, start_after: str = "", limit: int = 1000) -> Listing:
-        """One page of the live ones in key order, with everything about them."""
+        """One page of the live ones in key order, with ``user_metadata``; without ``checksums``, ``tags``, parts."""
         with self.database.read() as connection:
             bucket_info(connection, bucket)
             return list_span(connection, bucket, span, start_after, limit)

@@ -37,25 +37,23 @@ def _newest(columns: Select[Any]) -> Select[Any]:
     )
 
 
-_KEYS = _newest(
-    select(
-        objects.c.bucket,
-        objects.c.key,
-        objects.c.version_id,
-        objects.c.size,
-        objects.c.etag,
-        objects.c.created_at,
-        objects.c.headers,
-        objects.c.checksums,
-        objects.c.sequence,
-        objects.c.crc32c,
-        objects.c.metageneration,
-        objects.c.updated_at,
-    )
+_LISTED = (
+    objects.c.bucket,
+    objects.c.key,
+    objects.c.version_id,
+    objects.c.size,
+    objects.c.etag,
+    objects.c.created_at,
+    objects.c.headers,
+    objects.c.sequence,
+    objects.c.crc32c,
+    objects.c.metageneration,
+    objects.c.updated_at,
 )
+_KEYS = _newest(select(*_LISTED, objects.c.checksums))
 _KEYS_BELOW = _KEYS.where(objects.c.key < bindparam("high"))
-_WHOLE_ROWS = _newest(select(objects))
-_WHOLE_ROWS_BELOW = _WHOLE_ROWS.where(objects.c.key < bindparam("high"))
+_DESCRIBED = _newest(select(*_LISTED, objects.c.user_metadata))
+_DESCRIBED_BELOW = _DESCRIBED.where(objects.c.key < bindparam("high"))
 
 
 def after_prefix(prefix: str) -> str | None:
@@ -158,14 +156,14 @@ class _KeySource:
     connection: Connection
     bucket: str
     high: str | None
-    whole: bool = False
+    described: bool = False  # with user metadata instead of checksums
 
     def read(self, low: str, seen: Row[Any] | None, batch: int) -> Sequence[Row[Any]]:
         # "\0" is the smallest addition to a key, so this begins right after the row seen last.
         values = {"bucket": self.bucket, "low": low if seen is None else seen.key + "\0", "batch": batch}
         if self.high is None:
-            return self.connection.execute(_WHOLE_ROWS if self.whole else _KEYS, values).all()
-        below = _WHOLE_ROWS_BELOW if self.whole else _KEYS_BELOW
+            return self.connection.execute(_DESCRIBED if self.described else _KEYS, values).all()
+        below = _DESCRIBED_BELOW if self.described else _KEYS_BELOW
         return self.connection.execute(below, {**values, "high": self.high}).all()
 
 
@@ -199,14 +197,31 @@ def list_keys(
 
 
 def list_span(connection: Connection, bucket: str, span: Span, start_after: str, limit: int) -> Listing:
-    """As ``list_keys``, within a span of keys, and with everything about the objects."""
+    """As ``list_keys``, within a span of keys. The objects carry ``user_metadata``, and no ``checksums``."""
     begin = _first_key(span.prefix, start_after, span.delimiter)
     if begin is None or limit <= 0:
         return Listing((), (), None)
     low = max(begin[0] if begin[1] else begin[0] + "\0", span.start)
-    source = _KeySource(connection, bucket, span.high, whole=True)
+    source = _KeySource(connection, bucket, span.high, described=True)
     page = _walk(source, low, span.prefix, span.delimiter, limit)
-    return Listing([to_object(row) for row in page.rows], page.prefixes, _key_of(page.last))
+    listed = [
+        ObjectInfo(
+            bucket=bucket,
+            key=row.key,
+            version_id=row.version_id,
+            size=row.size,
+            etag=row.etag,
+            created_at=row.created_at,
+            headers=row.headers,
+            user_metadata=row.user_metadata,
+            sequence=row.sequence,
+            crc32c=row.crc32c,
+            metageneration=row.metageneration,
+            updated_at=row.updated_at,
+        )
+        for row in page.rows
+    ]
+    return Listing(listed, page.prefixes, _key_of(page.last))
 
 
 @dataclass(frozen=True)

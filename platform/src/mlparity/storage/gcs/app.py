@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from anyio import to_thread
 
 from mlparity.clock import Clock
@@ -166,8 +167,16 @@ def _finished(route: Route, call: Call) -> GcsResponse:
     fields = call.request.query.get("fields", "")
     resource = select(response.resource, fields) if fields else response.resource
     pretty = call.request.query.get("prettyPrint", "true").lower() != "false"
-    body = json.dumps(resource, indent=2 if pretty else None).encode()
-    return GcsResponse(response.status, {"content-type": JSON_TYPE, **response.headers}, body)
+    return GcsResponse(
+        response.status, {"content-type": JSON_TYPE, **response.headers}, _written(resource, pretty=pretty)
+    )
+
+
+def _written(resource: Mapping[str, Any], *, pretty: bool) -> bytes:
+    try:
+        return orjson.dumps(resource, option=orjson.OPT_INDENT_2 if pretty else None)
+    except TypeError:  # bytes that S3 took as metadata and that are no UTF-8
+        return json.dumps(resource).encode()
 
 
 def _failure(error: Exception, request: GcsRequest | None, *, xml: bool) -> GcsResponse:

@@ -144,6 +144,8 @@ def _not_modified(info: ObjectInfo) -> GcsError:
 
 
 def _varint(value: int) -> bytes:
+    if value < _CONTINUED:
+        return bytes((value,))
     out = bytearray()
     while value >= _CONTINUED:
         out.append(value & 0x7F | _CONTINUED)

@@ -32,6 +32,7 @@ HEADERS = {
     "storageClass": STORAGE_CLASS,
     "customTime": CUSTOM_TIME,
 }
+_FIELDS = {header: name for name, header in HEADERS.items() if name != "storageClass"}
 _ABSENT_FIELDS = ("temporaryHold", "eventBasedHold", "retention", "kmsKeyName", "contexts")
 _FIRST_PRINTABLE = 0x20
 _PRIVATE_ACLS = ("", "private", "projectPrivate", "bucketOwnerFullControl", "bucketOwnerRead")
@@ -65,11 +66,12 @@ def object_resource(base: str, info: ObjectInfo) -> dict[str, Any]:
         "timeStorageClassUpdated": created,
         "timeFinalized": created,
     }
-    for name, header in HEADERS.items():
-        if name != "storageClass" and header in info.headers:
-            resource[name] = info.headers[header]
-    if md5_of(info):
-        resource["md5Hash"] = md5_of(info)
+    for header, value in info.headers.items():
+        if header in _FIELDS:
+            resource[_FIELDS[header]] = value
+    md5 = md5_of(info)
+    if md5:
+        resource["md5Hash"] = md5
     if info.crc32c is not None:
         resource["crc32c"] = crc32c.encode(info.crc32c)
     if component_count(info):

@@ -169,16 +169,14 @@ def resolve(request: GcsRequest) -> Route:
     prefix = next(each for each in (*_JSON, *_UPLOAD) if request.raw_path.startswith(each))
     path = request.raw_path.removeprefix(prefix)
     table = UPLOAD_OPERATIONS if prefix in _UPLOAD else JSON_OPERATIONS
-    known = False
     for operation in table:
-        params = _match(operation.template, path)
-        known = known or params is not None
-        if params is None or operation.method != request.method or not _asked(operation, request):
-            continue
-        return Route(operation, replace(request, params=params))
+        if operation.method == request.method and _asked(operation, request):
+            params = _match(operation.template, path)
+            if params is not None:
+                return Route(operation, replace(request, params=params))
     if prefix not in _UPLOAD:
         _refuse_absent(request, path)
-    if known:
+    if any(_match(operation.template, path) is not None for operation in table):
         raise GcsError(405, "methodNotAllowed", "Method Not Allowed")
     raise GcsError(404, "notFound", "Not Found")
 
@@ -221,9 +219,9 @@ def _asked(operation: Operation, request: GcsRequest) -> bool:
 
 def _match(template: str, path: str) -> Mapping[str, str] | None:
     """The names of the template and what stands for them; None where the path is another's."""
-    wanted, given = template.split("/"), path.split("/")
-    if len(wanted) != len(given):
+    if template.count("/") != path.count("/"):
         return None
+    wanted, given = template.split("/"), path.split("/")
     params: dict[str, str] = {}
     for pattern, piece in zip(wanted, given, strict=True):
         if pattern.startswith("{"):
