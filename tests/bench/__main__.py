@@ -28,6 +28,7 @@ BENCHES = {
     "memory": "memory of the stack, idle and after a hundred steps",
     "describe": "DescribeTrainingJob, p50 and p99",
     "objects": "S3 put and get of 1 KiB, 1 MiB and 64 MiB, and a page of keys; one client and eight",
+    "cloud_storage": "the same by Google's client: GCS put, get and a page of names",
     "large_object": "an object of 5 GB: memory of the stack, and speed",
     "listing": "10,000 runs and 10,000 jobs: first and last page, start of the stack",
     "noop_steps": "overhead of a pipeline step that does nothing",

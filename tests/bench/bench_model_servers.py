@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,14 +11,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from bench_environments import environment
 from bench_load import Target
 from bench_measure import Options
 from bench_peers import HOST, answering, command, process
 
 from mlparity.stack.listen import free_port
 
+_WITH = (f"scikit-learn=={version('scikit-learn')}", "setuptools")
 LIMIT = "bare ASGI, the limit"
-_INSTALL_SECONDS = 400
 _START_SECONDS = 120
 # Its own server listens on every address, and only that can be changed from outside.
 _KSERVE = """
@@ -114,7 +113,7 @@ def peers(options: Options, served: Served) -> Iterator[dict[str, Target]]:
 
 @contextmanager
 def _kserve(options: Options, served: Served) -> Iterator[Target | None]:
-    python = _environment(options, "kserve==0.21.0")
+    python = environment(options, "kserve==0.21.0", *_WITH)
     if python is None:
         yield None
         return
@@ -127,7 +126,7 @@ def _kserve(options: Options, served: Served) -> Iterator[Target | None]:
 
 @contextmanager
 def _mlserver(options: Options, served: Served) -> Iterator[Target | None]:
-    python = _environment(options, "mlserver==1.7.1", "mlserver-sklearn==1.7.1")
+    python = environment(options, "mlserver==1.7.1", "mlserver-sklearn==1.7.1", *_WITH)
     if python is None:
         yield None
         return
@@ -174,34 +173,3 @@ _PEERS: dict[str, Callable[[Options, Served], AbstractContextManager[Target | No
     "mlflow": _mlflow,
     LIMIT: _bare,
 }
-
-
-def _environment(options: Options, *packages: str) -> Path | None:
-    """The Python of an environment with ``packages`` and this scikit-learn, built when first wanted."""
-    name = packages[0].replace("==", "-")
-    folder = options.cache / name
-    python = folder / "bin" / "python"
-    if (folder / "whole").exists():
-        return python
-    uv = shutil.which("uv")
-    if uv is None:
-        options.say(f"  without {name}: uv is not installed")
-        return None
-    options.say(f"  installing {name} into {folder}")
-    wanted = [*packages, f"scikit-learn=={version('scikit-learn')}", "setuptools"]
-    try:
-        for words in ([uv, "venv", "-q", "--clear", "-p", sys.executable, str(folder)],
-                      [uv, "pip", "install", "-q", "-p", str(python), *wanted]):  # fmt: skip
-            subprocess.run(
-                words, capture_output=True, text=True, check=True, timeout=_INSTALL_SECONDS,
-                env={**os.environ, **options.person},
-            )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        options.say(f"  without {name}: uv took more than {_INSTALL_SECONDS} s")
-        return None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines()
-        options.say(f"  without {name}: uv could not install it ({said[-1] if said else error.returncode})")
-        return None
-    (folder / "whole").touch()
-    return python
