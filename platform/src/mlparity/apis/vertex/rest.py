@@ -6,7 +6,7 @@ https://google.aip.dev/127 and the rules of google.api.http; answers are JSON as
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -31,6 +31,7 @@ from mlparity.wire.google.status import Code, GoogleError, Violation, unreadable
 
 _JSON = "application/json; charset=UTF-8"
 _HTTP_BODY = "google.api.HttpBody"
+_CONSOLE = "/ui/"
 _THREADS = 64  # requests at a time; those that wait for an operation hold one
 _RETRY_SECONDS = 2
 _LARGEST = 64 * 2**20  # bytes of a body, as over gRPC
@@ -100,6 +101,8 @@ class VertexRest:
             return _Answer(error.code.http, orjson.dumps(error.as_json()), headers=headers)
 
     def _answered(self, asked: _Asked) -> _Answer:
+        if asked.path.startswith(_CONSOLE):  # where the SDK's REST clients look for operations
+            asked = replace(asked, path=f"/v1/{asked.path.removeprefix(_CONSOLE)}")
         version = asked.path.split("/")[1] if asked.path.startswith("/") else ""
         if version not in VERSIONS:
             return _nothing_there(asked.path)
