@@ -76,18 +76,10 @@ class ContainerStep:
             made = read_outputs(at.component, job.request["root"], job.results.get("files", {}))
         except TaskFailedError as error:
             return self._failed(means, at, str(error), known, job)
-        stored = TaskValues(
-            made.parameters,
-            {
-                name: tuple(
-                    means.recorder.artifact_made(at.root, record.execution_id, f"{name}/{job.id}", item)
-                    for item in items
-                )
-                for name, items in made.artifacts.items()
-            },
-        )
-        means.recorder.task_ended(at.root, record, TaskState.SUCCEEDED, stored)
-        return StepUpdate(StepStatus.SUCCEEDED, job_id=job.id, outputs=stored.to_json(), details=details)
+        for items in made.artifacts.values():
+            means.recorder.artifacts_made(at.root, items)
+        means.recorder.task_ended(at.root, record, TaskState.SUCCEEDED, made)
+        return StepUpdate(StepStatus.SUCCEEDED, job_id=job.id, outputs=made.to_json(), details=details)
 
     def stop(self, context: StepContext) -> None:
         """Stop the job."""
@@ -154,6 +146,7 @@ class ContainerStep:
             settings,
             at.root.environment,
             at.root.role,
+            at.root.artifact_names,
             at.root.seconds_left(means.clock.now()),
         )
         log = LogStream(f"/{means.api}/pipelines", f"{at.root.id}/{at.task.name}-{own}")

@@ -17,6 +17,7 @@ from mlparity.pipeline_ir.kubernetes import PodSettings
 from mlparity.pipeline_ir.locations import METADATA_FILE, artifact_path, local_path, mount_roots
 from mlparity.pipeline_ir.placeholders import Facts, Placeholders, as_json_text
 from mlparity.pipeline_ir.quantities import quantity
+from mlparity.pipeline_ir.root_runs import metadata_id
 from mlparity.pipeline_ir.tasks import ArtifactValue, TaskValues
 
 METADATA = "executor_output"  # among a job's result files; those of parameters are "parameter:NAME"
@@ -42,11 +43,12 @@ class Launch:
     settings: PodSettings = field(default_factory=PodSettings)
     environment: Mapping[str, str] | None = None  # of every task of the run
     role: str = ""
+    artifact_names: str = ""
     deadline_seconds: int = 0  # what is left of the whole run's; 0: no limit
 
 
 def output_artifacts(component: Component, root: str) -> dict[str, ArtifactValue]:
-    """The artifacts that a task is to make, before it has."""
+    """The artifacts that a task is to make, before it has, with the ids that they will have."""
     return {
         name: ArtifactValue(
             name,
@@ -55,6 +57,7 @@ def output_artifacts(component: Component, root: str) -> dict[str, ArtifactValue
             declared.schema_version,
             declared.instance_schema,
             dict(declared.metadata),
+            id=metadata_id(root, name),
         )
         for name, declared in component.outputs.artifacts.items()
     }
@@ -71,7 +74,7 @@ def placeholders_of(launch: Launch) -> Placeholders:
     outputs = output_artifacts(launch.component, launch.root)
     files = output_files(launch.component, launch.root)
     metadata_file = f"{local_path(launch.root)}/{METADATA_FILE}"
-    document = executor_input(launch.inputs, outputs, files, metadata_file)
+    document = executor_input(launch, outputs, files, metadata_file)
     return Placeholders(
         launch.facts, launch.inputs, artifact_path, outputs, files, metadata_file, as_json_text(document)
     )
@@ -142,34 +145,35 @@ def _inputs(inputs: TaskValues) -> list[JobInput]:
 
 
 def executor_input(
-    inputs: TaskValues, outputs: Mapping[str, ArtifactValue], files: Mapping[str, str], metadata_file: str
+    launch: Launch, outputs: Mapping[str, ArtifactValue], files: Mapping[str, str], metadata_file: str
 ) -> dict[str, Any]:
     """KFP's ExecutorInput as JSON."""
+    named = launch.artifact_names
     return {
         "inputs": {
-            "parameterValues": dict(inputs.parameters),
+            "parameterValues": dict(launch.inputs.parameters),
             "artifacts": {
-                name: {"artifacts": [runtime_artifact(item) for item in items]}
-                for name, items in inputs.artifacts.items()
+                name: {"artifacts": [runtime_artifact(item, named) for item in items]}
+                for name, items in launch.inputs.artifacts.items()
             },
         },
         "outputs": {
             "parameters": {name: {"outputFile": path} for name, path in files.items()},
-            "artifacts": {name: {"artifacts": [runtime_artifact(item)]} for name, item in outputs.items()},
+            "artifacts": {name: {"artifacts": [runtime_artifact(item, named)]} for name, item in outputs.items()},
             "outputFile": metadata_file,
         },
     }
 
 
-def runtime_artifact(artifact: ArtifactValue) -> dict[str, Any]:
-    """KFP's RuntimeArtifact as JSON."""
+def runtime_artifact(artifact: ArtifactValue, named: str = "") -> dict[str, Any]:
+    """KFP's RuntimeArtifact as JSON. ``named``: what an id follows in the name, where names are the store's."""
     kind = {"schemaTitle": artifact.schema_title}
     if artifact.schema_version:
         kind["schemaVersion"] = artifact.schema_version
     if artifact.instance_schema:
         kind = {"instanceSchema": artifact.instance_schema}
     document: dict[str, Any] = {
-        "name": artifact.name,
+        "name": f"{named}{artifact.id}" if named and artifact.id else artifact.name,
         "type": kind,
         "uri": artifact.uri,
         "metadata": dict(artifact.metadata),

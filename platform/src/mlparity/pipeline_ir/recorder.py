@@ -6,7 +6,7 @@ Everything is written under ids that follow from the run, so that it can be writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,11 +118,14 @@ class Recorder:
             made = {event.artifact for event in events if event.type is EventType.OUTPUT}
             store.add_members(root.id, artifacts=made, executions=[new.id])
 
-    def artifact_made(self, root: RootRun, execution_id: str, key: str, artifact: ArtifactValue) -> ArtifactValue:
-        """Store an artifact; with its id. ``key`` makes it one of its own: the output's name and the attempt."""
-        made = replace(artifact, id=metadata_id(execution_id, key))
-        self._stores(root.metadata_scope).artifacts.ensure(_node(made))
-        return made
+    def artifacts_made(self, root: RootRun, artifacts: Sequence[ArtifactValue]) -> None:
+        """Store artifacts, which have ids."""
+        nodes = self._stores(root.metadata_scope).artifacts
+        for artifact in artifacts:
+            new = _node(artifact)
+            known = nodes.ensure(new)
+            if (dict(known.metadata), known.uri) != (dict(new.metadata), new.uri):  # of a run that was deleted
+                nodes.update(artifact.id, {"metadata": new.metadata, "uri": new.uri})
 
     def artifact_imported(
         self, root: RootRun, execution_id: str, artifact: ArtifactValue, *, anew: bool
@@ -132,7 +135,9 @@ class Recorder:
             for node in self._stores(root.metadata_scope).artifacts.of_uri(artifact.uri, artifact.schema_title):
                 if dict(node.metadata) == dict(artifact.metadata):
                     return replace(artifact, id=node.id)
-        return self.artifact_made(root, execution_id, "artifact", artifact)
+        made = replace(artifact, id=metadata_id(execution_id, "artifact"))
+        self.artifacts_made(root, [made])
+        return made
 
     def _execution(self, root: RootRun, task: TaskRecord, state: TaskState, more: Mapping[str, Any]) -> NewNode:
         facts = {

@@ -34,6 +34,7 @@ class RootRun:
     pipeline_root: str
     resource_name: str
     metadata_scope: str
+    artifact_names: str
     created_at: datetime
     scheduled_at: str
     fail_slow: bool
@@ -78,6 +79,7 @@ def stored_request(request: PipelineRequest, pipeline_root: str) -> dict[str, An
             "pipeline_root": pipeline_root,
             "resource_name": request.resource_name,
             "metadata_scope": request.metadata_scope,
+            "artifact_names": request.artifact_names,
             "scheduled_at": request.scheduled_at,
             "fail_slow": request.fail_slow,
             "caching": request.caching,

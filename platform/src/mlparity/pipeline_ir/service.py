@@ -31,6 +31,8 @@ class PipelineRequest:
     input_artifacts: Mapping[str, Sequence[ArtifactValue]] = field(default_factory=dict)
     parent: str = ""  # what the API lists its runs by: an experiment, a location
     metadata_scope: str = "kubeflow"  # the metadata store that lineage goes to: "vertex/PROJECT/LOCATION/default"
+    # Programs see an artifact as this and its id, as on Vertex ("projects/…/artifacts/"); "": by its output's name.
+    artifact_names: str = ""
     resource_name: str = ""  # {{$.pipeline_job_resource_name}}; "": the run's name
     scheduled_at: str = ""  # RFC 3339: {{$.pipeline_job_schedule_time_utc}}; "": when it was created
     fail_slow: bool = False  # after a failure, branches that do not depend on it go on
