@@ -10,6 +10,7 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 from mlparity.wire.google.call_recorder import CallRecorder, full_name
 from mlparity.wire.google.descriptors import VERSIONS
 
+_NICE = 10  # the stack that starts meanwhile goes first
 _PACKAGE = "google.cloud.aiplatform_{version}"
 # Google answers these for every service ("mixins"); the URIs are listed in each service's REST transport.
 _MIXINS: Mapping[str, tuple[str, str, str]] = {
@@ -48,6 +50,7 @@ _FIELD = re.compile(r"^ {8}(\w+) \(.*\):?$")
 
 def main() -> None:
     """Write every version into the folder that is named on the command line."""
+    os.nice(_NICE)
     folder = Path(sys.argv[1])
     for version in VERSIONS:
         files, index = extract(version)
