@@ -77,6 +77,17 @@ def test_a_cached_run_has_the_first_ones_results(world: PipelineWorld, compiled:
     assert set(world.run(path, {"count": 7}, caching=False).states().values()) == {"SUCCEEDED"}
 
 
+def test_a_cache_key_stands_for_the_inputs(world: PipelineWorld, compiled: Any) -> None:
+    text = (
+        compiled(ir_pipelines.vertical)
+        .read_text()
+        .replace("enableCache: true", "enableCache: true\n          cacheKey: x")
+    )
+    first, second = world.run(text, {"count": 11}), world.run(text, {"count": 12})
+    assert set(second.states().values()) == {"CACHED"}
+    assert second.outputs == first.outputs == {"Output": 2.5}
+
+
 def test_every_feature_at_once(world: PipelineWorld, compiled: Any) -> None:
     ran = world.run(compiled(ir_pipelines.breadth))
     assert ran.outputs == {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from mlparity.errors import MlparityError, NotFoundError, StateError
 from mlparity.pipeline_ir import lightweight
 from mlparity.pipeline_ir.definition import Container
 from mlparity.pipeline_ir.errors import TaskFailedError
+from mlparity.pipeline_ir.fingerprints import fingerprint_of, unlike_any
 from mlparity.pipeline_ir.kubernetes import PodSettings, pod_settings
 from mlparity.pipeline_ir.launch import Launch, job_spec
 from mlparity.pipeline_ir.locations import task_root
@@ -23,7 +22,6 @@ from mlparity.pipeline_ir.program_outputs import read_outputs
 from mlparity.pipeline_ir.reader import constant
 from mlparity.pipeline_ir.task_context import LazyMeans, Means, TaskAt, dag_inputs, task_at
 from mlparity.pipeline_ir.tasks import TaskState, TaskValues
-from mlparity.storage.uris import parse_uri
 
 JOB_KIND = "PipelineTask"
 
@@ -87,53 +85,15 @@ class ContainerStep:
             self.means().jobs.stop(context.step.job_id)
 
     def fingerprint(self, context: StepContext) -> str:
-        """What decides a task's results: its program, its parameters, the content of its artifacts, its interface.
-
-        Where the task lies in its pipeline does not count, the pipeline does. A task that will be skipped equals
-        nothing.
-        """
+        """What decides the task's results; a task that will be skipped equals nothing."""
         means = self.means()
         at = task_at(means, context)
         inputs = at.inputs()
-        if not at.is_wanted(inputs):
-            return hashlib.sha256(f"skipped {at.id}".encode()).hexdigest()
-        executor = at.root.pipeline.container(at.component)
-        document = {
-            "pipeline": [means.api, at.root.metadata_scope, at.root.pipeline_name],
-            "key": at.task.cache_key,
-            "program": [executor.image, list(executor.command), list(executor.args), dict(executor.environment)],
-            "settings": at.root.pipeline.kubernetes.get(at.component.executor, {}),
-            "parameters": dict(inputs.parameters),
-            "artifacts": {
-                name: [self._content(means, item.uri, [item.schema_title, dict(item.metadata)]) for item in items]
-                for name, items in inputs.artifacts.items()
-            },
-            "outputs": [
-                {name: item.type for name, item in at.component.outputs.parameters.items()},
-                {name: item.schema_title for name, item in at.component.outputs.artifacts.items()},
-            ],
-        }
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    @staticmethod
-    def _content(means: Means, uri: str, described: list[Any]) -> list[Any]:
-        """An artifact by what it holds; where nothing lies at its URI, by its URI."""
-        bucket, key = parse_uri(uri)
-        prefix = key.rstrip("/")
-        try:
-            found = [
-                [info.key[len(prefix) :], info.etag]
-                for info in means.store.iterate(bucket, prefix)
-                if info.key == key or info.key.startswith(f"{prefix}/")
-            ]
-        except MlparityError:
-            found = []
-        return [found or uri, described]
+        return fingerprint_of(means, at, inputs) if at.is_wanted(inputs) else unlike_any(at)
 
     def _submit(self, means: Means, at: TaskAt, context: StepContext, inputs: TaskValues) -> Job:
-        attempt = context.step.attempt + len(context.step.past_jobs)
-        own = at.id if attempt <= 1 else f"{at.id}-{attempt}"
+        earlier = len(context.step.past_jobs)
+        own = f"{at.id}-{earlier + 1}" if earlier else at.id
         root = task_root(at.root.pipeline_root, at.root.pipeline_name, at.root.id, at.task.name, own)
         executor = at.root.pipeline.container(at.component)
         settings = self._settings(means, at, context)
