@@ -359,3 +359,5 @@ def test_a_failure_shows_the_last_lines(tmp_path: Path) -> None:
     assert failure_text(log, job) == "The program ended with exit code 1"
     log.write_text("\n".join(f"line {number}" for number in range(3000)))
     assert failure_text(log, job).splitlines()[1:] == [f"line {number}" for number in range(2985, 3000)]
+    log.write_text('[KFP Executor now INFO]: Got executor_input:\n{\n    "inputs": {\n    }\n}\ndying\n')
+    assert failure_text(log, job) == "The program ended with exit code 1:\ndying"

@@ -16,10 +16,18 @@ _CALLERS = re.compile(r"^/kfp-task/start/|/kfp/dsl/(executor|executor_main)\.py$
 def failure_text(log: Path, job: Job) -> str:
     """How the program ended, and the last lines that it wrote."""
     ended = f"exit code {job.exit_code}" if job.exit_code is not None else f"signal {job.results.get('signal')}"
-    lines = _last_lines(log)
+    lines = _after_preamble(_last_lines(log))
     starts = [index for index, line in enumerate(lines) if line.startswith("Traceback ")]
     shown = _own_frames(lines[starts[-1] :]) if starts else lines[-_LINES:]
     return "\n".join([f"The program ended with {ended}:", *shown]) if shown else f"The program ended with {ended}"
+
+
+def _after_preamble(lines: list[str]) -> list[str]:
+    """What comes after KFP's executor has printed its input, which is JSON with indented members."""
+    end = next((index for index, line in enumerate(lines) if line == "}"), None)
+    if end is None or not all(line.startswith((" ", "{", "[KFP Executor ", "mlparity: ")) for line in lines[:end]):
+        return lines
+    return lines[end + 1 :]
 
 
 def _own_frames(lines: list[str]) -> list[str]:
