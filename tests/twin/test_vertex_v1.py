@@ -79,9 +79,12 @@ def test_the_first_version_is_served_behind_the_gateway(
     features = random.normal(size=(50, 3))
     model = Ridge(alpha=0.5).fit(features, features @ [2.0, -1.0, 0.5])
     joblib.dump(model, tmp_path / "model.joblib")
+    from tests.twin.sum_pipeline import compiled  # importing kfp takes seconds
+
+    template = compiled(tmp_path / "sum.yaml")
     script, result = _HERE / "flows" / "vertex_stack.py", tmp_path / "found.json"
     ended = subprocess.run(
-        [first_python, "-W", "ignore", str(script), str(tmp_path / "model.joblib"), str(result)],
+        [first_python, "-W", "ignore", str(script), str(tmp_path / "model.joblib"), str(template), str(result)],
         env=twin_stack.exec_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -98,6 +101,8 @@ def test_the_first_version_is_served_behind_the_gateway(
     assert sorted(served["alias"]) == ["champion", "default"]
     np.testing.assert_allclose(served["predictions"], model.predict([[1, 2, 3], [0, 0, 0]]), rtol=1e-9)
     np.testing.assert_allclose(served["raw"], model.predict([[1, 0, 0]]), rtol=1e-9)
+    assert found["pipeline"]["state"] == "PIPELINE_STATE_SUCCEEDED"
+    assert (found["pipeline"]["tasks"]["add"], found["pipeline"]["output"]) == ("SUCCEEDED", 15)
     assert found["experiment"] == {"name": "one", "params": {"alpha": 0.5}, "metrics": {"mse": 0.25}}
 
 

@@ -1,7 +1,7 @@
-"""A model is uploaded from a local file, deployed and asked; a run of an experiment is logged. Nothing names the stack.
+"""A model is uploaded, deployed and asked, a run of an experiment logged, a pipeline run. Nothing names the stack.
 
 Runs as `mlparity exec` starts it: the SDK's default transport, gRPC to googleapis.com.
-Arguments: a folder with model.joblib, and the file to write what was found into.
+Arguments: the model's file, the compiled pipeline, and the file to write what was found into.
 """
 
 from __future__ import annotations
@@ -48,10 +48,21 @@ def experiment() -> dict[str, Any]:
     return {"name": logged.name, "params": logged.get_params(), "metrics": logged.get_metrics()}
 
 
-def main(model_file: str, found: str) -> None:
+def pipeline(job: aiplatform.PipelineJob) -> dict[str, Any]:
+    job.wait()
+    tasks = {task.task_name: task.state.name for task in job.task_details}
+    (last,) = [task for task in job.task_details if task.task_name == "add-2"]
+    execution = aiplatform.Execution(last.execution.name)
+    return {"state": job.state.name, "tasks": tasks, "output": execution.metadata["output:Output"]}
+
+
+def main(model_file: str, template: str, found: str) -> None:
     storage.Client(project=PROJECT).create_bucket(BUCKET, location=LOCATION)
     aiplatform.init(project=PROJECT, location=LOCATION, staging_bucket=f"gs://{BUCKET}")
+    job = aiplatform.PipelineJob(display_name="sum", template_path=template, parameter_values={"a": 2, "b": 3})
+    job.submit()
     results = {"version": aiplatform.__version__, "serving": serving(model_file), "experiment": experiment()}
+    results["pipeline"] = pipeline(job)
     Path(found).write_text(json.dumps(results))
 
 
