@@ -7,7 +7,7 @@ from typing import Any
 from mlparity.apis.vertex.context import API, Vertex
 from mlparity.apis.vertex.names import project_of
 from mlparity.apis.vertex.pipeline_jobs_batches import end_batches
-from mlparity.apis.vertex.pipeline_jobs_resource import PENDING, PIPELINE_JOBS, STATES, number_of, scope_of, written
+from mlparity.apis.vertex.pipeline_jobs_resource import PENDING, PIPELINE_JOBS, STATES, scope_of, written
 from mlparity.engine.runs import Run, RunStatus, Step, StepStatus
 from mlparity.errors import NotFoundError
 from mlparity.metadata import EventType, NewEvent
@@ -93,10 +93,6 @@ def _error(vertex: Vertex, run: Run, document: Document) -> dict[str, Any]:
     steps = vertex.runs.repository.steps(run.id)
     failed = [step.name for step in steps.values() if step.status is StepStatus.FAILED]
     reason = dag_failure(failed) if failed else run.failure_reason
-    project, job = project_of(document.name), document.body["private"]["number"]
-    number = number_of(vertex, document.name)
-    message = (
-        f"{reason}; Job (project_id = {project}, job_id = {job}) is failed due to the above error.; "
-        f"Failed to handle the job: {{project_number = {number}, job_id = {job}}}"
-    )
+    project, number = project_of(document.name), document.body["private"]["number"]
+    message = f"{reason}; Job (project_id = {project}, job_id = {number}) is failed due to the above error."
     return {"error": {"code": Code.FAILED_PRECONDITION.number, "message": message}}
