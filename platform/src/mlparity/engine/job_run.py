@@ -278,7 +278,7 @@ class JobRun:
                 **self._prepared,
             },
             mounts=dict(workspace.mounts),
-            working_directory=spec.working_directory,
+            working_directory=spec.working_directory or ("" if self._runtime.kind == "container" else "/"),
             log_path=self._means.logs.create(instance.log),
             hosts=addresses(spec.instances) if several else {},
             cpus=math.ceil(spec.cpu_limit),

@@ -141,7 +141,7 @@ class JobSpec:
     folders: Sequence[str] = ()  # made before the start
     inputs: Sequence[JobInput] = ()
     outputs: Sequence[JobOutput] = ()
-    working_directory: str = "/"
+    working_directory: str = "/"  # "": that of the container image, / where there is no container
     max_runtime_seconds: int = 86400
     stop_grace_seconds: int = 120  # between SIGTERM and SIGKILL
     failure_file: str = ""  # its text is the program's own failure reason

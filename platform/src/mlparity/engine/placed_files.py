@@ -17,6 +17,7 @@ def note(record: Path, folders: Iterable[Path]) -> None:
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink()
     }
+    record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(found), "utf-8")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mlparity.apis.vertex import (
     batch_prediction,
+    custom_jobs,
     deployed_models,
     endpoints,
     locations,
@@ -22,6 +23,8 @@ from mlparity.apis.vertex import (
     tensorboard_contents,
     tensorboard_data,
     tensorboards,
+    training_pipelines,
+    tuning_jobs,
 )
 from mlparity.apis.vertex.operation import Operation
 
@@ -43,6 +46,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *tensorboards.OPERATIONS,
     *tensorboard_contents.OPERATIONS,
     *tensorboard_data.OPERATIONS,
+    *custom_jobs.OPERATIONS,
+    *training_pipelines.OPERATIONS,
+    *tuning_jobs.OPERATIONS,
 )
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
