@@ -275,13 +275,14 @@ def blobs(stack: RunningStack) -> list[str]:
     from sqlalchemy import select
 
     from mlparity.state import Database
-    from mlparity.state.schema.storage import objects, upload_parts
+    from mlparity.state.schema.storage import objects, session_chunks, upload_parts
 
     database = Database.open(stack.config.database_path)
     try:
         with database.read() as connection:
             named = {blob for row in connection.execute(select(objects.c.blobs)) for blob, _ in row.blobs}
-            named |= set(connection.scalars(select(upload_parts.c.blob)))
+            for table in (upload_parts, session_chunks):
+                named |= set(connection.scalars(select(table.c.blob)))
     finally:
         database.close()
     files = {path.name for path in stack.config.blobs_dir.rglob("*") if path.is_file()}

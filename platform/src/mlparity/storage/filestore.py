@@ -34,7 +34,7 @@ from mlparity.storage.rows import (
 from mlparity.storage.sessions import UploadSessions
 from mlparity.storage.transactions import BlobTransactions
 from mlparity.storage.uploads import MultipartUploads
-from mlparity.storage.versions import Stamp, check_condition, delete_version, write_version
+from mlparity.storage.versions import Stamps, check_condition, delete_version, write_version
 
 _COPY_CHUNK = 1024 * 1024  # bytes
 _OPEN_ATTEMPTS = 20
@@ -53,11 +53,12 @@ class FileObjectStore:
         self._ids = ids
         self._files = BlobFiles(root, ids)
         self._transactions = BlobTransactions(database, self._files)
+        self._stamps = Stamps(clock, ids)
         self.region = region
         self.buckets = BucketTable(database, self._transactions, clock, region)
-        self.uploads = MultipartUploads(database, self._transactions, clock, ids)
-        self.sessions = UploadSessions(database, self._transactions, self._files, clock, ids)
-        self.generations = Generations(database, self._transactions, clock, ids, self)
+        self.uploads = MultipartUploads(database, self._transactions, clock, ids, self._stamps)
+        self.sessions = UploadSessions(database, self._transactions, self._files, clock, ids, self._stamps)
+        self.generations = Generations(database, self._transactions, clock, self._stamps, self)
 
     def recover(self) -> int:
         """Remove what a crash left and no row names; returns how many blobs that were."""
@@ -158,7 +159,7 @@ class FileObjectStore:
         self, bucket: str, keys: Sequence[tuple[str, str | None]], condition: Condition
     ) -> Sequence[Deleted]:
         """Delete ``(key, version id)`` pairs in one transaction; the condition holds for each of them."""
-        stamp = Stamp(self._clock.now(), self._ids)
+        stamp = self._stamps.next()
         with self._transactions.write() as change:
             versioning = lock_bucket(change.connection, bucket)
             deleted = []
@@ -218,7 +219,7 @@ class FileObjectStore:
         self, bucket: str, key: str, staged: Staged, properties: Properties, condition: Condition
     ) -> ObjectInfo:
         """Make ``staged`` the newest version. On any error the staged bytes are dropped."""
-        stamp = Stamp(self._clock.now(), self._ids)
+        stamp = self._stamps.next()
         with self._transactions.write([blob for blob, _ in staged.blobs]) as change:
             return write_version(change, bucket, key, staged, properties, condition, stamp)
 

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from mlparity.clock import Clock
-from mlparity.ids import IdSource
 from mlparity.state import Database
 from mlparity.state.schema.storage import objects
 from mlparity.storage.base import Listing, ObjectInfo
@@ -24,7 +23,7 @@ from mlparity.storage.bucketstore import Condition, OpenObject, Properties, Stag
 from mlparity.storage.listing import GenerationPage, Span, list_generations, list_span
 from mlparity.storage.rows import bucket_info, find_version, lock_bucket, no_such_object, plain, to_object
 from mlparity.storage.transactions import BlobTransactions
-from mlparity.storage.versions import Stamp, check_condition, delete_version, write_version
+from mlparity.storage.versions import Stamps, check_condition, delete_version, write_version
 
 _BY_SEQUENCE = select(objects).where(
     objects.c.bucket == bindparam("bucket"),
@@ -74,7 +73,7 @@ class Generations:
     database: Database
     transactions: BlobTransactions
     clock: Clock
-    ids: IdSource
+    stamps: Stamps
     opener: OpensVersions
 
     def get(self, bucket: str, key: str, generation: int | None = None) -> ObjectInfo:
@@ -130,7 +129,7 @@ class Generations:
         self, source: ObjectInfo, key: str, staged: Staged, properties: Properties, condition: Condition
     ) -> ObjectInfo:
         """Make ``key`` of the staged bytes of ``source``, the live one, and delete it, in one step."""
-        stamp = Stamp(self.clock.now(), self.ids)
+        stamp = self.stamps.next()
         with self.transactions.write([blob for blob, _ in staged.blobs]) as change:
             versioning = lock_bucket(change.connection, source.bucket)
             current = _require(change.connection, source.bucket, source.key, None)
@@ -141,7 +140,7 @@ class Generations:
 
     def delete(self, bucket: str, key: str, generation: int | None, condition: Condition) -> None:
         """Delete the live one (in a versioned bucket it stays, no longer live), or the given one for good."""
-        stamp = Stamp(self.clock.now(), self.ids)
+        stamp = self.stamps.next()
         with self.transactions.write() as change:
             versioning = lock_bucket(change.connection, bucket)
             row = _require(change.connection, bucket, key, generation)

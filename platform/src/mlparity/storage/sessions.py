@@ -29,7 +29,7 @@ from mlparity.storage.bucketstore import Condition, Properties, Staged
 from mlparity.storage.rehash import content_md5
 from mlparity.storage.rows import bucket_info, lock_bucket
 from mlparity.storage.transactions import BlobTransactions, Change
-from mlparity.storage.versions import Stamp, write_version
+from mlparity.storage.versions import Stamps, write_version
 
 LIFE = timedelta(days=7)
 _SESSION_ID_LENGTH = 48
@@ -92,13 +92,20 @@ class UploadSessions:
     """The upload sessions of a store."""
 
     def __init__(
-        self, database: Database, transactions: BlobTransactions, files: BlobFiles, clock: Clock, ids: IdSource
+        self,
+        database: Database,
+        transactions: BlobTransactions,
+        files: BlobFiles,
+        clock: Clock,
+        ids: IdSource,
+        stamps: Stamps,
     ) -> None:
         self._database = database
         self._transactions = transactions
         self._files = files
         self._clock = clock
         self._ids = ids
+        self._stamps = stamps
         self.hashes = RunningHashes()
 
     def create(self, bucket: str, key: str, request: Mapping[str, Any]) -> Session:
@@ -157,7 +164,7 @@ class UploadSessions:
         taken = last.staged.blobs if last.staged.size or not chunks else ()
         blobs = (*((row.blob, row.size) for row in chunks), *taken)
         staged = Staged(blobs, session.size + last.staged.size, last.md5, last.crc32c)
-        stamp = Stamp(self._clock.now(), self._ids)
+        stamp = self._stamps.next()
         if not taken:
             self._files.discard(blob for blob, _ in last.staged.blobs)
         with self._transactions.write([blob for blob, _ in taken]) as change:

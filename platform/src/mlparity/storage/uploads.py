@@ -23,7 +23,7 @@ from mlparity.storage.bucketstore import Condition, PartInfo, Properties, Staged
 from mlparity.storage.listing import list_uploads
 from mlparity.storage.rows import bucket_info, lock_bucket, part_rows, plain, require_upload, to_part
 from mlparity.storage.transactions import BlobTransactions, Change
-from mlparity.storage.versions import Stamp, write_version
+from mlparity.storage.versions import Stamps, write_version
 
 MIN_PART_SIZE = 5 * 1024 * 1024  # bytes; the last part may be smaller
 _UPLOAD_ID_LENGTH = 48
@@ -32,11 +32,14 @@ _UPLOAD_ID_LENGTH = 48
 class MultipartUploads:
     """The multipart uploads of a store."""
 
-    def __init__(self, database: Database, transactions: BlobTransactions, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, database: Database, transactions: BlobTransactions, clock: Clock, ids: IdSource, stamps: Stamps
+    ) -> None:
         self._database = database
         self._transactions = transactions
         self._clock = clock
         self._ids = ids
+        self._stamps = stamps
 
     def create(self, bucket: str, key: str, properties: Properties, checksum: Mapping[str, str]) -> UploadInfo:
         """Begin an upload."""
@@ -110,7 +113,7 @@ class MultipartUploads:
             properties = Properties(
                 upload.properties.headers, upload.properties.user_metadata, checksums, upload.properties.tags
             )
-            stamp = Stamp(self._clock.now(), self._ids)
+            stamp = self._stamps.next()
             info = write_version(change, upload.bucket, upload.key, staged, properties, condition, stamp)
             kept = {blob for blob, _ in staged.blobs}
             change.doom([(row.blob,) for row in rows if row.blob not in kept])

@@ -5,12 +5,14 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 
+from mlparity.clock import Clock
 from mlparity.errors import PreconditionFailedError
 from mlparity.ids import IdSource
 from mlparity.state.schema.storage import objects
@@ -21,7 +23,7 @@ from mlparity.storage.transactions import Change
 
 _VERSION_ID_LENGTH = 32
 _FOLLOWING = select(func.coalesce(func.max(objects.c.sequence), 0) + 1).scalar_subquery()
-_NEXT_SEQUENCE = case((bindparam("microseconds") < _FOLLOWING, _FOLLOWING), else_=bindparam("microseconds"))
+_NEXT_SEQUENCE = case((bindparam("number") < _FOLLOWING, _FOLLOWING), else_=bindparam("number"))
 _INSERT = insert(objects).values(sequence=_NEXT_SEQUENCE).returning(objects.c.sequence)
 _THIS = (
     objects.c.bucket == bindparam("this_bucket"),
@@ -45,6 +47,24 @@ class Stamp:
 
     now: datetime
     ids: IdSource
+    number: int  # microseconds since 1970, or more: above that of every stamp before
+
+
+class Stamps:
+    """Makes stamps whose numbers grow, also where the clock stands still or goes back."""
+
+    def __init__(self, clock: Clock, ids: IdSource) -> None:
+        self._clock = clock
+        self._ids = ids
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> Stamp:
+        """The stamp of a write that happens now."""
+        now = self._clock.now()
+        with self._lock:
+            self._last = max(int(now.timestamp() * 1_000_000), self._last + 1)
+            return Stamp(now, self._ids, self._last)
 
 
 def write_version(
@@ -68,7 +88,7 @@ def write_version(
         part_sizes=tuple(size for _, size in staged.blobs) if "-" in staged.etag else (),
         crc32c=staged.crc32c,
     )
-    return replace(info, sequence=_insert(change.connection, info, staged))
+    return replace(info, sequence=_insert(change.connection, info, staged, stamp.number))
 
 
 def delete_version(
@@ -91,7 +111,7 @@ def delete_version(
         created_at=stamp.now,
         is_delete_marker=True,
     )
-    _insert(change.connection, marker, Staged((), 0, ""))
+    _insert(change.connection, marker, Staged((), 0, ""), stamp.number)
     return Deleted(key, marker.version_id, is_delete_marker=True)
 
 
@@ -163,12 +183,12 @@ def _this(row: Row[Any]) -> dict[str, str]:
     return {"this_bucket": row.bucket, "this_key": row.key, "this_version": row.version_id}
 
 
-def _insert(connection: Connection, info: ObjectInfo, staged: Staged) -> int:
-    """Write the row; returns its sequence."""
+def _insert(connection: Connection, info: ObjectInfo, staged: Staged, number: int) -> int:
+    """Write the row; returns its sequence: ``number``, or more where that is taken."""
     sequence = connection.scalar(
         _INSERT,
         {
-            "microseconds": int(info.created_at.timestamp() * 1_000_000),
+            "number": number,
             "bucket": info.bucket,
             "key": info.key,
             "version_id": info.version_id,
