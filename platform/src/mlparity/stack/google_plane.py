@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 
 from mlparity.apis.gcp.projects import ProjectsApp
 from mlparity.apis.gcp.tokens import TokenApp
-from mlparity.apis.vertex import deployed_models, operations_table, pipeline_jobs_states
+from mlparity.apis.vertex import batch_prediction, deployed_models, operations_table, pipeline_jobs_states
 from mlparity.apis.vertex.context import API, Project, Vertex
 from mlparity.apis.vertex.dispatch import Dispatch
 from mlparity.apis.vertex.hosting import Hosting
@@ -83,6 +83,7 @@ class GooglePlane:
             partial(pipeline_jobs_states.on_run, self.vertex), partial(pipeline_jobs_states.on_step, self.vertex)
         )
         serving.endpoints.listen(partial(deployed_models.on_endpoint, self.vertex), within=True)
+        on.jobs.listen(partial(batch_prediction.on_job, self.vertex), within=True)
         self._dispatch = Dispatch(self.vertex, operations_table.BY_NAME)
         self.app = GoogleEndpoint(
             GoogleApps(
@@ -112,9 +113,11 @@ class GooglePlane:
     def warm(self) -> None:
         """Read the vendor's types (the first time for a version that takes ten seconds), then listen for gRPC."""
         self._apis.prepare()
+        from mlparity.apis.gcp.projects_grpc import ProjectsGrpc
         from mlparity.apis.vertex.grpc_server import VertexGrpc
 
-        self._grpc = VertexGrpc(self._dispatch)
+        projects = ProjectsGrpc(self._config.gcp_project, self._config.gcp_project_number)
+        self._grpc = VertexGrpc(self._dispatch, [projects])
         self.grpc_port = self._grpc.start()
 
     def close(self) -> None:
