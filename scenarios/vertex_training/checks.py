@@ -67,7 +67,7 @@ def check_lineage(platform: Platform, resource_name: str) -> list[str]:
     found = aiplatform.Artifact.list(filter=f'metadata.resourceName.string_value="{resource_name}"')
     platform.check(len(found) == 1, f"{len(found)} artifacts stand for {resource_name}")
     client: Any = aiplatform.initializer.global_config.create_client(client_class=utils.MetadataClientWithOverride)
-    graph = client.query_artifact_lineage_subgraph(artifact=found[0].resource_name, max_hops=20)
+    graph = client.query_artifact_lineage_subgraph(request={"artifact": found[0].resource_name, "max_hops": 20})
     names = {artifact.name: artifact for artifact in graph.artifacts}
     makers = {event.artifact: event.execution for event in graph.events if event.type_.name == "OUTPUT"}
     inputs: dict[str, list[str]] = {}

@@ -73,6 +73,7 @@ def _gcp(profile: Profile) -> dict[str, str]:
         url = f"http://127.0.0.1:{gcp.port}"
         return {
             **_names(gcp.project, gcp.location, gcp.bucket, gcp.service_account),
+            **_grpc(profile),
             "MLPARITY_GCP_API_ENDPOINT": url,
             "STORAGE_EMULATOR_HOST": url,
             "GOOGLE_APPLICATION_CREDENTIALS": str(key_path(profile)),
@@ -82,6 +83,17 @@ def _gcp(profile: Profile) -> dict[str, str]:
     if isinstance(gcp, CloudGcp):
         return _names(gcp.project, gcp.location, gcp.bucket, gcp.service_account)
     return {}
+
+
+def _grpc(profile: Profile) -> dict[str, str]:
+    """GRPC clients alone go through the gateway: some of the SDK's calls (to Resource Manager) take no endpoint."""
+    if profile.gateway is None:
+        return {}
+    return {
+        "grpc_proxy": f"http://127.0.0.1:{profile.gateway.port}",
+        "no_grpc_proxy": "127.0.0.1,localhost,::1",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(profile.data_dir / "gateway" / "ca.pem"),
+    }
 
 
 def _names(project: str, location: str, bucket: str, service_account: str) -> dict[str, str]:

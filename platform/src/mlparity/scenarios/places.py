@@ -31,8 +31,11 @@ class GooglePlace:
 
         This is the one line that differs: the Vertex AI SDK reads no endpoint from the environment.
         """
+        import logging
+
         from google.cloud import aiplatform
 
+        logging.getLogger("google.cloud.aiplatform").setLevel(logging.WARNING)  # else a line for every step of its own
         where = {"api_endpoint": self.api_endpoint, "api_transport": "rest"} if self.api_endpoint else {}
         aiplatform.init(
             project=self.project, location=self.location, staging_bucket=f"gs://{self.bucket}", **where, **options

@@ -46,6 +46,7 @@ class PipelinesPlane:
             pipeline_root=f"s3://{config.pipelines_bucket}/v2/artifacts",
             wake_timers=on.timers.wake,
             after_commit=on.database.after_commit,
+            metadata=on.metadata.of(KUBEFLOW),
         )
         on.timers.add(RecurringRunTimer(self._api))
         on.runs.listen(partial(run_states.on_run, self._api), lambda _run, _step, _before: None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,14 +21,15 @@ _PACKAGES = {"google.cloud.aiplatform.v1beta1": "v1beta1"}  # everything else is
 class VertexGrpc:
     """A gRPC server without TLS on the loopback address; the gateway is in front of it where TLS is asked for."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, others: Sequence[grpc.GenericRpcHandler] = ()) -> None:
+        """``others`` answer what is no method of Vertex's."""
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="vertex-grpc")
         options = [
             ("grpc.max_receive_message_length", _LARGEST),
             ("grpc.max_send_message_length", _LARGEST),
             ("grpc.so_reuseport", 0),
         ]
-        self._server = grpc.server(self._pool, [_Handler(dispatch)], options=options)
+        self._server = grpc.server(self._pool, [_Handler(dispatch), *others], options=options)
 
     def start(self, port: int = 0) -> int:
         """Listen on 127.0.0.1; the port (a free one for 0). Raises ``OSError`` where it is taken."""
