@@ -34,7 +34,6 @@ def _container(label: str, item: Json) -> Container:
             f"executor {label} cannot be run: it has a lifecycle hook", "preCacheCheck is not known here"
         )
     resources = item.get("resources", {})
-    accelerator = resources.get("accelerator", {})
     return Container(
         item["image"],
         tuple(item.get("command", ())),
@@ -42,8 +41,14 @@ def _container(label: str, item: Json) -> Container:
         {entry["name"]: entry.get("value", "") for entry in item.get("env", ())},
         cpu_limit=resources.get("resourceCpuLimit") or _text(resources.get("cpuLimit")),
         memory_limit=resources.get("resourceMemoryLimit") or _gigabytes(resources.get("memoryLimit")),
-        accelerator=accelerator.get("resourceType") or accelerator.get("type", ""),
+        accelerator=_accelerator(resources.get("accelerator", {})),
     )
+
+
+def _accelerator(item: Json) -> str:
+    """The type of accelerator that is asked for; "" where it is none of them."""
+    count = item.get("resourceCount") or item.get("count") or "1"
+    return "" if str(count) == "0" else str(item.get("resourceType") or item.get("type", ""))
 
 
 def _text(number: float | None) -> str:

@@ -73,6 +73,9 @@ def _read_parsed(spec: Json, platform_spec: Json) -> Pipeline:
         raise InvalidPipelineError("the PipelineSpec is invalid", "pipelineInfo.name is empty")
     if not document.get("root", {}).get("dag", {}).get("tasks"):
         raise InvalidPipelineError("the PipelineSpec is invalid", "root.dag has no tasks")
+    version = document.get("schemaVersion", "")
+    if version and not version.startswith("2."):
+        raise UnsupportedPipelineError(f"the pipeline's schemaVersion is {version}", "2.0.0 and 2.1.0 are known here")
     platform = _read_platform(platform_spec)
     return Pipeline(
         name=info["name"],
