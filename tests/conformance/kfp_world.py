@@ -25,6 +25,7 @@ from mlparity.engine.run_repository import NewRun, RunRepository
 from mlparity.engine.runs import Run, RunPlan, RunStatus, Step, StepPlan, StepStatus
 from mlparity.engine.scheduling import TimerService
 from mlparity.ids import SeededIds
+from mlparity.metadata import MetadataStore
 from mlparity.pipeline_ir.errors import InvalidPipelineError
 from mlparity.pipeline_ir.reader import read_pipeline
 from mlparity.pipeline_ir.service import RUN_KIND, PipelineRequest
@@ -141,6 +142,7 @@ class KfpWorld:
             pipeline_root="s3://pipelines/v2/artifacts",
             wake_timers=self.timers.wake,
             after_commit=self.database.after_commit,
+            metadata=MetadataStore(self.database, self.clock, ids, API),
         )
         self.timers.add(RecurringRunTimer(self.api))
         self.engine.listen(partial(run_states.on_run, self.api), lambda _run, _step, _before: None)

@@ -33,6 +33,7 @@ _OURS = frozenset(
         "scratch",
         "environments",
         "environments.lock",
+        "kubernetes",
     }
 )
 

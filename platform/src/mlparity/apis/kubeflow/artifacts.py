@@ -12,11 +12,11 @@ from typing import Any
 
 from mlparity.apis.kubeflow import listing
 from mlparity.apis.kubeflow.context import Kubeflow, Request, Response
-from mlparity.apis.kubeflow.errors import invalid, not_found, not_served
+from mlparity.apis.kubeflow.errors import invalid, not_found
 from mlparity.apis.kubeflow.messages import write_time
 from mlparity.apis.kubeflow.operation import Operation
 from mlparity.errors import InvalidRequestError, NotFoundError
-from mlparity.metadata import Family, ListRequest, MetadataStore, Node
+from mlparity.metadata import Family, ListRequest, Node
 from mlparity.pipeline_ir.tasks import ArtifactValue, TaskDetail
 
 _TYPES = {
@@ -50,7 +50,7 @@ INPUT, GIVEN, OUTPUT = "TASK_OUTPUT_INPUT", "COMPONENT_INPUT", "OUTPUT"
 def get(api: Kubeflow, request: Request) -> Response:
     """GetArtifact."""
     try:
-        return show(_store(api).artifacts.get(request["artifact_id"]))
+        return show(api.metadata.artifacts.get(request["artifact_id"]))
     except NotFoundError:
         raise not_found("Artifact", request["artifact_id"]) from None
 
@@ -64,7 +64,7 @@ def list_all(api: Kubeflow, request: Request) -> Response:
         str(request.get("page_token", "")),
     )
     try:
-        page = _store(api).artifacts.list(wanted)
+        page = api.metadata.artifacts.list(wanted)
     except InvalidRequestError as error:
         raise invalid(". ".join(error.lines())) from None
     return {"artifacts": [show(node) for node in page.items], "next_page_token": page.next_token or ""}
@@ -111,12 +111,6 @@ def show(node: Node) -> Response:
     }
 
 
-def _store(api: Kubeflow) -> MetadataStore:
-    if api.metadata is None:
-        raise not_served("ArtifactService")
-    return api.metadata
-
-
 def _items(artifacts: Mapping[str, Sequence[ArtifactValue]]) -> Iterator[tuple[str, ArtifactValue]]:
     return ((key, item) for key, items in artifacts.items() for item in items if item.id)
 
@@ -146,10 +140,10 @@ def _tasks(api: Kubeflow, run_id: str) -> Sequence[TaskDetail]:
 def _runs_of(api: Kubeflow, artifact_ids: Sequence[str]) -> list[str]:
     """The runs that used or made one of the artifacts: their contexts have the runs' ids."""
     try:
-        found = _store(api).contexts_of(Family.ARTIFACT, artifact_ids)
+        found = api.metadata.contexts_of(Family.ARTIFACT, artifact_ids)
     except NotFoundError as error:
         raise not_found("Artifact", ", ".join(artifact_ids)) from error
-    contexts = _store(api).contexts.get_all([name for names in found.values() for name in names])
+    contexts = api.metadata.contexts.get_all([name for names in found.values() for name in names])
     return [name for name, node in contexts.items() if node.schema_title == "system.PipelineRun"]
 
 

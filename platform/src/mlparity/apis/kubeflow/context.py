@@ -73,7 +73,7 @@ class Kubeflow:
     pipeline_root: str  # where artifacts of runs without a root of their own go: "s3://bucket/v2/artifacts"
     wake_timers: Callable[[], None]  # due times of recurring runs have changed
     after_commit: Callable[[Callable[[], None]], None]  # ``Database.after_commit``
-    metadata: MetadataStore | None = None  # the one of the scope "kubeflow"
+    metadata: MetadataStore  # the one of the scope "kubeflow"
 
     def transaction(self) -> AbstractContextManager[object]:
         """What is written in the block, here and in the engine, happens together or not at all."""
