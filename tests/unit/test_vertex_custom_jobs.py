@@ -198,10 +198,8 @@ def test_a_python_package_runs_its_module_with_what_it_depends_on(bench: JobsBen
     assert (done["error"]["code"], "gs://staging/code/none.tar.gz" in done["error"]["message"]) == (9, True)
 
 
-def test_a_job_that_was_cut_off_starts_again_unless_retries_are_disabled(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    with JobsBench(tmp_path_factory.mktemp("restarts")) as bench:
+def test_a_job_that_was_cut_off_starts_again_unless_retries_are_disabled(tmp_path: Path) -> None:
+    with JobsBench(tmp_path) as bench:
         again = create(
             bench,
             script(
