@@ -87,7 +87,7 @@ class JobsBench:
         job_listeners.listen(self.bench.vertex)
         self.jobs.listen(self.tunings.on_job)
         self.jobs.listen(lambda _job: self._notify())
-        self.tunings.listen(lambda _tuning: self._notify())
+        self.tunings.listen(lambda _tuning: database.after_commit(self._notify))
         self.jobs.recover()
         self.tunings.start()
 

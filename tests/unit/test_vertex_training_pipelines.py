@@ -156,7 +156,8 @@ def test_a_search_runs_trials_as_custom_jobs_and_reads_what_they_report(bench: J
         assert float(stored) == pytest.approx(score)
         job = bench.call("JobService.GetCustomJob", name=trial["customJob"])
         assert job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"][1] == f"--depth={values['depth']:.0f}"
-    assert bench.call("JobService.ListHyperparameterTuningJobs", parent=PARENT)["hyperparameterTuningJobs"][0] == done
+    listed = bench.call("JobService.ListHyperparameterTuningJobs", parent=PARENT, filter='state="JOB_STATE_SUCCEEDED"')
+    assert done in listed["hyperparameterTuningJobs"]
     assert bench.refused("JobService.CancelHyperparameterTuningJob", name=name).code == "FAILED_PRECONDITION"
     assert bench.call("JobService.DeleteHyperparameterTuningJob", name=name)["done"]
 
