@@ -20,6 +20,7 @@ from mlparity.apis.vertex.operations import Operations
 from mlparity.apis.vertex.rest import VertexRest
 from mlparity.apis.vertex.router_calls import RouterPredictions
 from mlparity.apis.vertex.runtime.paths import PREDICTION
+from mlparity.apis.vertex.schedule_timer import ScheduleTimer
 from mlparity.gateway.google_endpoint import GoogleApps, GoogleEndpoint
 from mlparity.gateway.router_app import RouterApp
 from mlparity.profiles.google import ensure_key_file
@@ -79,6 +80,7 @@ class GooglePlane:
             pipelines=pipelines,
             wake_timers=on.timers.wake,
         )
+        on.timers.add(ScheduleTimer(self.vertex))
         on.runs.listen(
             partial(pipeline_jobs_states.on_run, self.vertex), partial(pipeline_jobs_states.on_step, self.vertex)
         )
