@@ -15,7 +15,9 @@ from mlparity.errors import RuntimeUnavailableError
 from mlparity.pipeline_ir import lightweight
 from mlparity.pipeline_ir.cel import holds, select
 from mlparity.pipeline_ir.checks import Allowed, check_pipeline
+from mlparity.pipeline_ir.definition import Container
 from mlparity.pipeline_ir.errors import InvalidPipelineError, TaskFailedError, UnsupportedPipelineError
+from mlparity.pipeline_ir.executors import read_executor
 from mlparity.pipeline_ir.kubernetes import PodSource
 from mlparity.pipeline_ir.locations import local_path
 from mlparity.pipeline_ir.log_tail import failure_text
@@ -280,6 +282,20 @@ def test_what_cannot_run_here_is_refused_by_name(edit: Edit, reason: str) -> Non
     with pytest.raises(UnsupportedPipelineError) as caught:
         checked(edit)
     assert reason in ". ".join(caught.value.lines())
+
+
+def test_a_custom_job_of_one_machine_is_its_container() -> None:
+    pool = {
+        "replicaCount": 1,
+        "machineSpec": {"machineType": "n1-standard-4"},
+        "containerSpec": {"imageUri": "python:3.11", "command": ["echo"], "env": [{"name": "A", "value": "b"}]},
+    }
+    job = {"customJob": {"customJob": {"displayName": "job", "jobSpec": {"workerPoolSpecs": [pool]}}}}
+    found = read_executor("exec", job)
+    assert found == Container("python:3.11", ("echo",), (), {"A": "b"})
+    pool["replicaCount"] = 2
+    with pytest.raises(UnsupportedPipelineError, match="not one container on one machine"):
+        read_executor("exec", job)
 
 
 @pytest.mark.parametrize(
