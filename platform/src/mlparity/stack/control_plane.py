@@ -38,6 +38,9 @@ from mlparity.apis.sagemaker.steps import handlers
 from mlparity.apis.sagemaker.steps import tuning as tuning_step
 from mlparity.apis.sagemaker.tuning_jobs import KIND as TUNING_JOB
 from mlparity.apis.sagemaker.tuning_jobs import TuningTrials
+from mlparity.apis.vertex.context import API as VERTEX
+from mlparity.apis.vertex.tuning_jobs import KIND as VERTEX_TUNING_JOB
+from mlparity.apis.vertex.tuning_jobs import TuningTrials as VertexTrials
 from mlparity.clock import Clock, SystemClock
 from mlparity.engine.container import ContainerExecutor
 from mlparity.engine.environments import Environments
@@ -118,7 +121,10 @@ class ControlPlane:
         self._tunings = TuningService(
             TuningRepository(self._database, clock, ids),
             self._jobs,
-            {(API, TUNING_JOB): TuningTrials(lambda: self._sagemaker)},
+            {
+                (API, TUNING_JOB): TuningTrials(lambda: self._sagemaker),
+                (VERTEX, VERTEX_TUNING_JOB): VertexTrials(lambda: self._google.vertex),
+            },
             clock,
             ids,
         )

@@ -12,7 +12,13 @@ from platformdirs import user_cache_path
 
 from mlparity.apis.gcp.projects import ProjectsApp
 from mlparity.apis.gcp.tokens import TokenApp
-from mlparity.apis.vertex import batch_prediction, deployed_models, operations_table, pipeline_jobs_states
+from mlparity.apis.vertex import (
+    batch_prediction,
+    deployed_models,
+    job_listeners,
+    operations_table,
+    pipeline_jobs_states,
+)
 from mlparity.apis.vertex.context import API, Project, Vertex
 from mlparity.apis.vertex.dispatch import Dispatch
 from mlparity.apis.vertex.hosting import Hosting
@@ -79,7 +85,9 @@ class GooglePlane:
             ),
             pipelines=pipelines,
             wake_timers=on.timers.wake,
+            logs=on.logs,
         )
+        job_listeners.listen(self.vertex)
         on.timers.add(ScheduleTimer(self.vertex))
         on.runs.listen(
             partial(pipeline_jobs_states.on_run, self.vertex), partial(pipeline_jobs_states.on_step, self.vertex)
