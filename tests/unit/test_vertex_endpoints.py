@@ -74,6 +74,8 @@ def shares(bench: VertexBench, endpoint_id: str) -> dict[str, float]:
 
 def test_two_models_share_traffic_and_one_goes(twins: Twins) -> None:
     name = create(twins, "two")
+    limited = {"name": name, "clientConnectionConfig": {"inferenceTimeout": "7s"}}
+    assert twins.call("EndpointService.UpdateEndpointLongRunning", endpoint=limited)["done"]
     done = deploy(twins, name, split={"0": 100}, id="11")
     made = done["response"]["deployedModel"]
     assert (made["id"], made["modelVersionId"], made["displayName"]) == ("11", "1", "good")
@@ -90,7 +92,7 @@ def test_two_models_share_traffic_and_one_goes(twins: Twins) -> None:
         environment = container.environment
         assert (environment["AIP_STORAGE_URI"], environment["A"]) == ("gs://models/good", "x-two")
         assert (environment["AIP_DEPLOYED_MODEL_ID"], environment["AIP_FRAMEWORK"]) == ("22", "SCIKIT_LEARN")
-        assert plan.labels["modelDisplayName"] == "good"
+        assert (plan.labels["modelDisplayName"], plan.invocation_seconds) == ("good", 7.0)
     assert serving(twins, name) == ["11", "22"]
     assert twins.refused("ModelService.DeleteModel", name=f"{PARENT}/models/good").code == "FAILED_PRECONDITION"
     assert twins.refused("EndpointService.DeleteEndpoint", name=name).code == "FAILED_PRECONDITION"

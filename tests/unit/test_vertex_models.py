@@ -43,6 +43,8 @@ def test_there_is_always_exactly_one_default_version(twins: Twins) -> None:
     one = get(twins, name)
     assert (one["versionId"], one["versionAliases"], one["versionDescription"]) == ("1", ["default"], "first")
     assert one["supportedDeploymentResourcesTypes"] == ["DEDICATED_RESOURCES"]
+    artifact = twins.call("MetadataService.GetArtifact", name=one["metadataArtifact"])
+    assert (artifact["schemaTitle"], artifact["metadata"]) == ("google.VertexModel", {"resourceName": f"{name}@1"})
     assert upload(twins, parent=name, versionAliases=["golden"]) == (name, "2")
     assert get(twins, name)["versionId"] == "1"
     assert get(twins, f"{name}@golden")["versionId"] == "2"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from mlparity.apis.vertex import model_store
 from mlparity.apis.vertex.batch_prediction_spec import STATS, refuse_unsupported, spec
 from mlparity.apis.vertex.context import API, Vertex
 from mlparity.apis.vertex.errors import failed_precondition, invalid
+from mlparity.apis.vertex.job_states import FINAL, QUEUED, STATES, job_state, written
 from mlparity.apis.vertex.listing import Listing
 from mlparity.apis.vertex.models import check_model
 from mlparity.apis.vertex.names import id_of, new_id
@@ -27,15 +27,7 @@ from mlparity.wire.google.descriptors import Message
 
 KIND = "BatchPredictionJob"
 JOBS = ResourceKind(KIND, "batchPredictionJobs")
-_STATES = {
-    Phase.PENDING: "JOB_STATE_PENDING",
-    Phase.COMPLETED: "JOB_STATE_SUCCEEDED",
-    Phase.FAILED: "JOB_STATE_FAILED",
-    Phase.STOPPED: "JOB_STATE_CANCELLED",
-}
-_FINAL = {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
 _MODEL_NAME = "modelDisplayName"
-_RUNNING, _CANCELLING = "JOB_STATE_RUNNING", "JOB_STATE_CANCELLING"
 _FAILED_PRECONDITION, _CANCELLED = 9, 1  # google.rpc.Code
 _LISTING = Listing(
     JOBS,
@@ -44,7 +36,7 @@ _LISTING = Listing(
         {
             "display_name": text(wildcards=True),
             "model_display_name": text(("=", "!=")),
-            "state": enumeration((*_STATES.values(), _RUNNING, _CANCELLING)),
+            "state": enumeration(STATES),
             "create_time": time(),
             "labels": text_map(),
         }
@@ -63,7 +55,7 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
     model = _model(vertex, job, given)
     directory = _directory(vertex, given, model)
     plan = spec(given, model, vertex.store, number_of(vertex.project, job.name), directory)
-    job.state = call.api.enum_number("JobState", "JOB_STATE_PENDING")
+    job.state = call.api.enum_number("JobState", QUEUED)
     with vertex.transaction():
         created = JOBS.create(vertex, call.api, job, {"directory": directory})
         made = vertex.jobs.submit(NewJob(API, KIND, id_of(job.name), {"name": job.name}, plan))
@@ -96,7 +88,7 @@ def delete(vertex: Vertex, request: Message, call: Call) -> Message:
     with vertex.transaction():
         job = JOBS.get(vertex, call.api, request.name)
         state = call.api.enum_name("JobState", job.state)
-        if state not in _FINAL:
+        if state not in FINAL:
             raise failed_precondition(
                 f"BatchPredictionJob `{job.name}` is in state {state}: only ended jobs are deleted."
             )
@@ -113,7 +105,7 @@ def on_job(vertex: Vertex, job: Job) -> None:
         document = vertex.documents.get(KIND, name)
     except NotFoundError:
         return
-    resource = {**document.body["resource"], "state": _state(job), "updateTime": _written(job.modified_at)}
+    resource = {**document.body["resource"], "state": job_state(job), "updateTime": written(job.modified_at)}
     resource |= _told(job, document.body["private"]["directory"])
     vertex.documents.merge(KIND, name, {"resource": resource})
 
@@ -139,19 +131,13 @@ def _directory(vertex: Vertex, given: Mapping[str, Any], model: Mapping[str, Any
     return f"{prefix}/prediction-{model['displayName']}-{stamp}"
 
 
-def _state(job: Job) -> str:
-    if job.stop_requested_at is not None and not job.phase.is_final:
-        return _CANCELLING
-    return _STATES.get(job.phase, _RUNNING)
-
-
 def _told(job: Job, directory: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if job.phase is not Phase.PENDING:
-        found["startTime"] = _written(job.started_at or job.modified_at)
+    if job.started_at is not None:
+        found["startTime"] = written(job.started_at)
     if not job.phase.is_final:
         return found
-    found["endTime"] = _written(job.ended_at or job.modified_at)
+    found["endTime"] = written(job.ended_at or job.modified_at)
     stats = job.results.get("files", {}).get(STATS)
     if stats:
         found["completionStats"] = {name: str(count) for name, count in json.loads(stats).items()}
@@ -164,10 +150,6 @@ def _told(job: Job, directory: str) -> dict[str, Any]:
     elif job.phase is Phase.STOPPED:
         found["error"] = {"code": _CANCELLED, "message": "The job was cancelled."}
     return found
-
-
-def _written(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 _PARTIAL = (

@@ -53,7 +53,8 @@ def deploy(vertex: Vertex, request: Message, call: Call) -> Message:
         split = {deployed.id if name == traffic.NEW else name: percent for name, percent in asked.items()}
         split = split or dict(endpoint.traffic_split)
         machine = deployed.dedicated_resources.machine_spec.machine_type
-        plan = variant(model, deployed, place(vertex.project, endpoint.name, deployed.id, machine))
+        seconds = endpoint.client_connection_config.inference_timeout.ToTimedelta().total_seconds()
+        plan = variant(model, deployed, place(vertex.project, endpoint.name, deployed.id, machine), seconds)
         serving = vertex.hosting.find(region_of(endpoint.name), id_of(endpoint.name))
         capture = traffic.logged(endpoint, vertex.hosting.logging_bucket)
         reshape(vertex, endpoint.name, traffic.revision(serving, split, capture, add=plan))

@@ -43,8 +43,11 @@ def replicas(deployed: Message) -> int:
     return int(deployed.dedicated_resources.min_replica_count)
 
 
-def variant(model: Mapping[str, Any], deployed: Message, place: Place) -> VariantPlan:
-    """What the substrate runs for a deployed model; ``model`` is JSON of ``Model``."""
+def variant(model: Mapping[str, Any], deployed: Message, place: Place, seconds: float) -> VariantPlan:
+    """What the substrate runs for a deployed model; ``model`` is JSON of ``Model``.
+
+    ``seconds`` is how long a request may take; 0: as long as Vertex lets it.
+    """
     labels = {
         "deployedModelId": deployed.id,
         "model": deployed.model,
@@ -58,6 +61,6 @@ def variant(model: Mapping[str, Any], deployed: Message, place: Place) -> Varian
         instances=replicas(deployed),
         weight=0.0,
         startup_seconds=int(float(timeout.removesuffix("s"))) if timeout else _STARTUP_SECONDS,
-        invocation_seconds=_INVOCATION_SECONDS,
+        invocation_seconds=seconds or _INVOCATION_SECONDS,
         labels=labels,
     )

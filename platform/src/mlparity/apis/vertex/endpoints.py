@@ -104,6 +104,12 @@ def update(vertex: Vertex, request: Message, call: Call) -> Message:
     return after
 
 
+def update_long_running(vertex: Vertex, request: Message, call: Call) -> Message:
+    """UpdateEndpointLongRunning: the client connection's time limit, of models that are deployed from now on."""
+    after = ENDPOINTS.update(vertex, call.api, request.endpoint, ["client_connection_config"])
+    return vertex.operations.done(call, after.name, after)
+
+
 def delete(vertex: Vertex, request: Message, call: Call) -> Message:
     """DeleteEndpoint: one that has no models deployed."""
     region, endpoint_id = region_of(request.name), id_of(request.name)
@@ -152,5 +158,11 @@ OPERATIONS = (
     Operation("EndpointService.GetEndpoint", get),
     Operation("EndpointService.ListEndpoints", list_),
     Operation("EndpointService.UpdateEndpoint", update, _PUBLIC),
+    Operation(
+        "EndpointService.UpdateEndpointLongRunning",
+        update_long_running,
+        "for models that are deployed afterwards",
+        frozenset({"Endpoint.display_name"}),  # only the client connection is replaced
+    ),
     Operation("EndpointService.DeleteEndpoint", delete),
 )

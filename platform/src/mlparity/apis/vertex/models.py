@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlparity.apis.vertex import model_lineage
 from mlparity.apis.vertex import model_store as store
 from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.errors import failed_precondition, invalid, invalid_argument
@@ -17,7 +18,7 @@ from mlparity.apis.vertex.model_artifacts import check_artifacts, copy_folder
 from mlparity.apis.vertex.model_store import MODELS, Json
 from mlparity.apis.vertex.names import id_of, new_id
 from mlparity.apis.vertex.operation import Call, Operation
-from mlparity.apis.vertex.serving_containers import require_supported
+from mlparity.apis.vertex.serving_containers import Place, container, require_supported
 from mlparity.storage.base import ObjectStore
 from mlparity.wire.aip160 import Language, text, text_map
 from mlparity.wire.google.descriptors import Message
@@ -78,9 +79,20 @@ def register(
         made.pop("supportedExportFormats")
     if parent_model:
         record = store.find(vertex, parent_model)
-        return record.name, store.add_version(vertex, record, made, aliases)
-    name = f"{parent}/models/{model_id or new_id(vertex.ids)}"
-    return name, store.create(vertex, name, made, aliases)
+        name, version = record.name, store.add_version(vertex, record, made, aliases)
+    else:
+        name = f"{parent}/models/{model_id or new_id(vertex.ids)}"
+        version = store.create(vertex, name, made, aliases)
+    artifact = model_lineage.artifact(vertex, name, version, resource["displayName"])
+    store.change_version(vertex, store.find(vertex, name), version, {"metadataArtifact": artifact})
+    _expect(vertex, made)
+    return name, version
+
+
+def _expect(vertex: Vertex, resource: Json) -> None:
+    """It may be deployed soon: what takes time is begun."""
+    nowhere = Place("", "", "", "")
+    vertex.hosting.expect([container(resource, nowhere)])
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
