@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -304,11 +305,13 @@ def test_a_custom_job_of_one_machine_is_its_container() -> None:
         ({"pvcMount": [{"mountPath": "/data", "constant": "p"}]}, "pvcMount"),
         ({"genericEphemeralVolume": [{"mountPath": "/data"}]}, "genericEphemeralVolume"),
         ({"fieldPathAsEnv": [{"name": "A", "fieldPath": "status.phase"}]}, "status.phase"),
+        ({"secretAsEnv": [{"secretName": "s", "keyToEnv": [{"secretKey": "k"}]}]}, "no envVar"),
+        ({"emptyDirMounts": [{"volumeName": "v", "mountPath": "relative"}]}, "must be absolute"),
     ],
 )
-def test_volumes_are_refused(platform: Mapping[str, Any], reason: str) -> None:
+def test_settings_of_pods_that_mean_nothing_here(platform: Mapping[str, Any], reason: str) -> None:
     checked(nothing, {"nodeSelector": {"labels": {"a": "b"}}})
-    with pytest.raises(UnsupportedPipelineError, match=reason):
+    with pytest.raises((UnsupportedPipelineError, InvalidPipelineError), match=reason):
         checked(nothing, platform)
 
 
@@ -350,6 +353,14 @@ def test_volumes_are_refused(platform: Mapping[str, Any], reason: str) -> None:
             "no list",
         ),
         (lambda spec: container(spec).update(resources={"resourceCpuLimit": "many"}), "no quantity"),
+        (lambda spec: container(spec).update(env=[{"value": "b"}]), "a field is missing: name"),
+        (
+            lambda spec: tasks(spec)["first"]["inputs"]["parameters"].update(
+                x={"taskOutputParameter": {"producerTask": "second"}}
+            ),
+            "a field is missing: outputParameterKey",
+        ),
+        (lambda spec: spec.update(sdkVersion=date(2026, 1, 1)), "not JSON serializable"),
     ],
 )
 def test_what_contradicts_itself_is_refused(edit: Edit, reason: str) -> None:

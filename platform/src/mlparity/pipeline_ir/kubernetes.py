@@ -18,6 +18,15 @@ from mlparity.pipeline_ir.errors import InvalidPipelineError, TaskFailedError, U
 Json = Mapping[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _REFUSED = {"pvcMount": "a persistent volume", "genericEphemeralVolume": "an ephemeral volume"}
+_MEMBERS: Mapping[str, Sequence[str]] = {
+    "secretAsEnv": (),
+    "configMapAsEnv": (),
+    "secretAsVolume": ("mountPath",),
+    "configMapAsVolume": ("mountPath",),
+    "emptyDirMounts": ("mountPath",),
+    "fieldPathAsEnv": ("name", "fieldPath"),
+}
+_KEYS = {"secretAsEnv": "secretKey", "configMapAsEnv": "configMapKey"}
 _IGNORED = (
     "nodeSelector",
     "nodeAffinity",
@@ -50,11 +59,22 @@ class PodSettings:
     notes: Sequence[str] = ()
 
 
+def _require(item: Json, members: Sequence[str], what: str, task: str) -> None:
+    for member in members:
+        if not item.get(member):
+            raise InvalidPipelineError(f"{what} of task {task} is invalid", f"it has no {member}")
+
+
 def check_settings(config: Json, task: str) -> None:
     """Raise ``UnsupportedPipelineError`` for what cannot be had here, naming it and the task."""
     for name, what in _REFUSED.items():
         if name in config:
             raise UnsupportedPipelineError(f"task {task} cannot be run: {name} is {what}", "there are no volumes here")
+    for name, members in _MEMBERS.items():
+        for item in config.get(name, ()):
+            _require(item, members, name, task)
+            for pair in item.get("keyToEnv", ()):
+                _require(pair, ("envVar", _KEYS[name]), f"{name}.keyToEnv", task)
     for item in config.get("fieldPathAsEnv", ()):
         path = item.get("fieldPath", "")
         if path not in {*_FIXED_FIELDS, "metadata.name", "metadata.uid", "spec.nodeName"} and not _LABEL.fullmatch(

@@ -36,7 +36,7 @@ def canonical(message: str, document: Mapping[str, Any], what: str) -> dict[str,
     pool = _pool()
     try:
         parsed = json_format.ParseDict(dict(document), _message(message), descriptor_pool=pool)
-    except (json_format.ParseError, RecursionError) as error:
+    except (json_format.ParseError, RecursionError, TypeError, ValueError) as error:
         raise InvalidPipelineError(f"{what} is invalid", _plain(str(error))) from error
     converted: dict[str, Any] = json_format.MessageToDict(parsed, descriptor_pool=pool)
     return converted

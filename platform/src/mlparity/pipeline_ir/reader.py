@@ -57,7 +57,12 @@ def read_pipeline(spec: Json, platform_spec: Json | None = None) -> Pipeline:
 
     Equal files are read once: a pipeline is checked, started and run soon after.
     """
-    return _read(json.dumps(spec), json.dumps(platform_spec or {}))
+    try:
+        return _read(json.dumps(spec), json.dumps(platform_spec or {}))
+    except KeyError as error:
+        raise InvalidPipelineError("the PipelineSpec is invalid", f"a field is missing: {error.args[0]}") from error
+    except (TypeError, ValueError) as error:  # what YAML has and JSON has not, as a date without quotes
+        raise InvalidPipelineError("the PipelineSpec is invalid", str(error)) from error
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
