@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlparity.apis.vertex import gcs_paths
 from mlparity.apis.vertex import job_contract_packages as packages
@@ -127,7 +128,7 @@ def _roots(facts: JobFacts, *, packaged: bool) -> tuple[str, ...]:
     return (gcs_paths.ROOT, *own, *([_METRICS_FOLDER] if facts.trial else []))
 
 
-def _packages(python: Sequence[Json]) -> list[JobInput]:
+def _packages(python: Sequence[Mapping[str, Any]]) -> list[JobInput]:
     return packages.inputs(python[0]) if python else []
 
 

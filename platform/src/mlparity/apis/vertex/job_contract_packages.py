@@ -6,6 +6,7 @@ https://cloud.google.com/vertex-ai/docs/training/create-python-pre-built-contain
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,31 @@ from mlparity.storage.uris import parse_uri
 
 FOLDER = "/user_dir"  # the job's own
 _PROGRAM = f"{FOLDER}/python_package.py"
+# What the SDK has an image of one's own do with a script: install its package, run its module.
+_INSTALLS = re.compile(
+    r"pip install --upgrade pip && pip3 install -q --user /gcs/(?P<package>[^\s&]+) "
+    r"&& python3 -m (?P<module>[\w.]+)(?P<rest>.*)",
+    re.DOTALL,
+)
 _LARGEST = 64 * 1024 * 1024  # bytes of a package that is looked into
 
 
 def command(spec: Mapping[str, Any]) -> list[str]:
     """What runs a ``pythonPackageSpec`` (JSON)."""
     return ["python3", _PROGRAM, FOLDER, spec["pythonModule"], *spec.get("args", [])]
+
+
+def recognised(container: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[str]] | None:
+    """The package (JSON) that a ``containerSpec`` installs as the SDK has it, and the command that runs it without pip.
+
+    A job's environment cannot be changed by pip here; the package is put on the path instead.
+    """
+    command: Sequence[str] = container.get("command", [])
+    found = _INSTALLS.fullmatch(command[-1]) if command[:-1] == ["sh", "-c"] else None
+    if found is None:
+        return None
+    package = {"packageUris": [f"gs://{found['package']}"], "pythonModule": found["module"]}
+    return package, ["sh", "-c", f"exec python3 {_PROGRAM} {FOLDER} {found['module']}{found['rest']}"]
 
 
 def files() -> dict[str, str]:

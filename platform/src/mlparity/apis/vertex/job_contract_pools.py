@@ -20,7 +20,7 @@ _LOCAL = "127.0.0.1,localhost,::1"
 
 @dataclass(frozen=True)
 class Pool:
-    """One worker pool. An empty command is the image's own; ``python`` is its ``pythonPackageSpec``, if it has one."""
+    """One worker pool. An empty command is the image's own; ``python`` has its packages, if any."""
 
     index: int
     image: str
@@ -28,7 +28,7 @@ class Pool:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     replicas: Sequence[str]  # host names
-    python: Json | None
+    python: Mapping[str, Any] | None
 
 
 def pools_of(spec: Json) -> list[Pool]:
@@ -53,7 +53,9 @@ def _pool(index: int, given: Json, replicas: Sequence[str]) -> Pool:
     if python is not None:
         return Pool(index, python["executorImageUri"], packages.command(python), (), environment, replicas, python)
     command, arguments = contained.get("command", []), contained.get("args", [])
-    return Pool(index, contained["imageUri"], command, arguments, environment, replicas, None)
+    if (recognised := packages.recognised(contained)) is not None:
+        python, command = recognised
+    return Pool(index, contained["imageUri"], command, arguments, environment, replicas, python)
 
 
 def replica_environment(spec: Json, pools: Sequence[Pool], pool: Pool, index: int, trial: str) -> dict[str, str]:
