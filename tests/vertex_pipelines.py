@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from mlparity.storage.base import ObjectStore
 from tests.unit.engine_world import Jobs
 
 _RUNTIMES = Path(__file__).parents[1] / "stacks" / "runtimes.yaml"
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 30.0  # seconds; far more than any wait takes
 
 
 class Piped:
@@ -43,7 +44,7 @@ class Piped:
         logs = JobLogStore(folder / "logs", clock)
         runtimes = RuntimeMap.load(_RUNTIMES)
         around = Surroundings(store, metadata.of, runtimes, logs, clock, folder / "configuration")
-        self.pipelines = PipelineRuns(API, self.engine, _NoJobs(), around, placeholders=PLACEHOLDERS)  # type: ignore[arg-type]
+        self.pipelines = PipelineRuns(API, self.engine, _NoJobs(self._jobs), around, placeholders=PLACEHOLDERS)  # type: ignore[arg-type]
         self._changed = threading.Condition()
 
     def serve(self, vertex: Vertex) -> None:
@@ -76,5 +77,8 @@ class Piped:
             self._changed.notify_all()
 
 
+@dataclass(frozen=True)
 class _NoJobs:
-    """No container runs here, so nobody asks for jobs."""
+    """The part of a job service that is left where no container runs: the rows that ``Jobs`` makes."""
+
+    repository: JobRepository

@@ -157,8 +157,8 @@ def _has(message: Message, path: str) -> bool:
 
 def _set_next(schedule: Message, now: datetime) -> None:
     """The next run's time, seen from now; none where the schedule ends before it."""
-    first = max(now, schedule.start_time.ToDatetime(tzinfo=UTC))
-    following = parse(schedule.cron).at_or_after(first)
+    cron, start = parse(schedule.cron), schedule.start_time.ToDatetime(tzinfo=UTC)
+    following = cron.at_or_after(start) if start > now else cron.after(now)
     end = schedule.end_time.ToDatetime(tzinfo=UTC) if schedule.HasField("end_time") else None
     schedule.ClearField("next_run_time")
     if following is not None and (end is None or following <= end):
