@@ -252,6 +252,7 @@ def nothing(_: dict[str, Any]) -> None:
     ("edit", "reason"),
     [
         (lambda spec: container(spec).update(image="unknown"), "task first cannot be run: no local runtime"),
+        (lambda spec: container(spec).pop("command"), "names no command"),
         (lambda spec: container(spec).update(image="argostub/createpvc"), "CreatePVC"),
         (lambda spec: container(spec).update(resources={"accelerator": {"type": "nvidia.com/gpu"}}), "nvidia.com/gpu"),
         (lambda spec: container(spec).update(lifecycle={"preCacheCheck": {"command": ["a"]}}), "lifecycle"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
 from mlparity.pipeline_ir.cel import check_expression
 from mlparity.pipeline_ir.definition import ROOT, Component, Container, Dag, Importer, Pipeline, Source, Task
@@ -25,7 +26,7 @@ class Allowed:
     ``runtime_of`` raises ``RuntimeUnavailableError`` for an unknown image. ``placeholders`` are the API's own.
     """
 
-    runtime_of: Callable[[str], object]
+    runtime_of: Callable[[str], Runtime]
     placeholders: Collection[str] = ()
 
 
@@ -169,11 +170,16 @@ def _check_container(task: Task, container: Container, allowed: Allowed) -> None
             quantity(text, f"{what} of task {task.name}")
     if not mentions(container.image):
         try:
-            allowed.runtime_of(container.image)
+            runtime = allowed.runtime_of(container.image)
         except RuntimeUnavailableError as error:
             raise UnsupportedPipelineError(
                 f"task {task.name} cannot be run: {error.what}", error.why, error.hint
             ) from error
+        if not container.command and runtime.kind != "container" and not runtime.module:
+            raise UnsupportedPipelineError(
+                f"task {task.name} cannot be run: it names no command",
+                f"what stands for {container.image} here has no entry point of its own",
+            )
 
 
 def _check_importer(task: Task, importer: Importer) -> None:
