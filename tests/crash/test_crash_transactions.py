@@ -87,7 +87,7 @@ def plane(tmp_path: Path) -> Iterator[ControlPlane]:
 
 
 def counted(plane: ControlPlane, table: Any) -> int:
-    with plane._database.read() as connection:
+    with plane._on.database.read() as connection:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
@@ -111,7 +111,7 @@ def crashes() -> Iterator[tuple[int, bool]]:
 
 
 def test_a_model_package_is_made_once(plane: ControlPlane, plug: Plug) -> None:
-    api = plane._sagemaker
+    api = plane._sagemaker.api
     cut = 0
     call(api, "CreateModelPackageGroup", ModelPackageGroupName="g")
     for made, (number, before) in enumerate(crashes(), 1):
@@ -128,7 +128,7 @@ def test_a_model_package_is_made_once(plane: ControlPlane, plug: Plug) -> None:
 
 
 def test_a_pipeline_and_its_execution_are_made_once(plane: ControlPlane, plug: Plug) -> None:
-    api = plane._sagemaker
+    api = plane._sagemaker.api
     cut = 0
     for made, (number, before) in enumerate(crashes(), 1):
         name = f"p-{number}-{before}"
@@ -149,7 +149,7 @@ def test_a_pipeline_and_its_execution_are_made_once(plane: ControlPlane, plug: P
 
 
 def test_a_register_step_registers_once(plane: ControlPlane, plug: Plug) -> None:
-    api = plane._sagemaker
+    api = plane._sagemaker.api
     handler = handlers(lambda: api)[("sagemaker", "RegisterModel")]
     for made, (number, before) in enumerate(crashes(), 1):
         context = register_context(f"run-{number}-{before}".lower())
