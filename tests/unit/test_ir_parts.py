@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from mlparity.engine.jobs import Job
+from mlparity.engine.jobs import Job, LogStream
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
 from mlparity.pipeline_ir import lightweight
 from mlparity.pipeline_ir.cel import holds, select
 from mlparity.pipeline_ir.checks import Allowed, check_pipeline
-from mlparity.pipeline_ir.definition import Container
+from mlparity.pipeline_ir.definition import Component, Container, Interface
 from mlparity.pipeline_ir.errors import InvalidPipelineError, TaskFailedError, UnsupportedPipelineError
 from mlparity.pipeline_ir.executors import read_executor
 from mlparity.pipeline_ir.kubernetes import PodSource
+from mlparity.pipeline_ir.launch import Launch, job_spec
 from mlparity.pipeline_ir.locations import local_path
 from mlparity.pipeline_ir.log_tail import failure_text
 from mlparity.pipeline_ir.placeholders import Facts, Placeholders
@@ -152,6 +154,27 @@ def test_lightweight_components_are_recognised() -> None:
     assert lightweight.requirements(lightweight.Program("source")) == ()
     for other in (["sh", "-c", "echo"], ["sh", "-ec", "echo", "source"], ["python3", "-m", "kfp"], []):
         assert lightweight.recognise(other) is None
+
+
+def test_in_a_real_container_the_shell_runs_as_it_is_written() -> None:
+    command = ("sh", "-ec", EXECUTOR, "source")
+    interface = Interface()
+    launch = Launch(
+        Component("comp", interface, interface, executor="exec"),
+        Container("python:3.11", command, ("--executor_input", "{{$}}")),
+        TaskValues(),
+        TEXTS.facts,
+        "gs://bkt/root/task",
+    )
+    log = LogStream("group", "stream")
+    here = job_spec(launch, log, lambda _: Runtime("python", "host"))
+    assert list(here.command[:2]) == ["python3", "/kfp-task/start/start_component.py"]
+    assert here.files["/kfp-task/program/ephemeral_component.py"] == "source"
+    there = job_spec(launch, log, lambda _: Runtime("images", "container"))
+    assert tuple(there.command[:4]) == command
+    assert (dict(there.files), there.working_directory) == ({}, "")
+    document = json.loads(there.command[-1])
+    assert document["outputs"]["outputFile"] == "/gcs/bkt/root/task/executor_output.json"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class ContainerStep:
             at.root.seconds_left(means.clock.now()),
         )
         log = LogStream(f"/{means.api}/pipelines", f"{at.root.id}/{at.task.name}-{own}")
-        spec = job_spec(launch, log)
+        spec = job_spec(launch, log, means.runtimes.resolve)
         request = {"inputs": inputs.to_json(), "root": root, "task": at.task.name, "run": at.root.id}
         name = f"{at.task.name[:120]}-{own}-{int(context.run.created_at.timestamp())}"
         new = NewJob(means.api, JOB_KIND, name, request, spec, context.run.id, context.plan.name)

@@ -6,11 +6,12 @@ task's folder, and everything in that folder is stored below the task's URI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlparity.engine.jobs import Instance, JobInput, JobOutput, JobSpec, LogStream, Retries
+from mlparity.engine.process import Runtime
 from mlparity.pipeline_ir import lightweight
 from mlparity.pipeline_ir.definition import Component, Container
 from mlparity.pipeline_ir.kubernetes import PodSettings
@@ -80,15 +81,20 @@ def placeholders_of(launch: Launch) -> Placeholders:
     )
 
 
-def job_spec(launch: Launch, log: LogStream) -> JobSpec:
-    """The job. Raises ``TaskFailedError`` and ``InvalidPipelineError`` for what cannot be right."""
+def job_spec(launch: Launch, log: LogStream, runtime_of: Callable[[str], Runtime]) -> JobSpec:
+    """The job. In a real container every command runs as it is written.
+
+    Raises ``TaskFailedError`` and ``InvalidPipelineError`` for what cannot be right, and what ``runtime_of`` raises.
+    """
     texts = placeholders_of(launch)
     container, settings = launch.container, launch.settings
-    program = lightweight.recognise(container.command)
+    image = texts.resolve(container.image)
+    contained = runtime_of(image).kind == "container"
+    program = None if contained else lightweight.recognise(container.command)
     arguments = texts.words(container.args)
     folder = local_path(launch.root)
     return JobSpec(
-        image=texts.resolve(container.image),
+        image=image,
         command=(*_command(program, texts.words(container.command)), *arguments) if container.command else (),
         arguments=() if container.command else tuple(arguments),
         environment={
@@ -104,7 +110,7 @@ def job_spec(launch: Launch, log: LogStream) -> JobSpec:
         folders=(folder, _FOLDER, *settings.folders),
         inputs=tuple(_inputs(launch.inputs)),
         outputs=(JobOutput("task", folder, launch.root),),
-        working_directory=_FOLDER,
+        working_directory="" if contained else _FOLDER,
         max_runtime_seconds=_limit(launch),
         stop_grace_seconds=_GRACE,
         result_files={

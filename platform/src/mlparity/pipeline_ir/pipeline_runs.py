@@ -78,6 +78,7 @@ class PipelineRuns:
             self._roots,
             around.clock,
             around.logs,
+            around.runtimes,
             PodSource(around.configuration),
         )
         engine.listen(self._on_run, self._on_step)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlparity.clock import Clock
-from mlparity.engine.job_run import LogFiles
+from mlparity.engine.job_run import LogFiles, RuntimeResolver
 from mlparity.engine.job_service import JobService
 from mlparity.engine.run_engine import RunEngine
 from mlparity.engine.runs import Run, Step, StepContext
@@ -35,6 +35,7 @@ class Means:
     roots: RootRuns
     clock: Clock
     logs: LogFiles
+    runtimes: RuntimeResolver
     pods: PodSource
 
 
