@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mlparity.engine.runs import RunStatus
@@ -74,12 +76,19 @@ def benches(at: Twins | VertexBench) -> tuple[VertexBench, ...]:
 def until_begun(at: Twins | VertexBench, job_id: str, *tasks: str) -> None:
     """Wait until tasks of the root run."""
     for bench in benches(at):
-        steps = bench.piped.engine.repository.steps
-        bench.piped.until(lambda steps=steps: all(steps(job_id)[task].job_id is not None for task in tasks))
+        bench.piped.until(partial(_all_begun, bench, job_id, tasks))
 
 
 def until_ended(at: Twins | VertexBench, job_id: str, status: RunStatus) -> None:
     """Wait until the run has ended so."""
     for bench in benches(at):
-        runs = bench.piped.engine.repository
-        bench.piped.until(lambda runs=runs: runs.get(job_id).status is status)
+        bench.piped.until(partial(_has_ended, bench, job_id, status))
+
+
+def _all_begun(bench: VertexBench, job_id: str, tasks: Sequence[str]) -> bool:
+    steps = bench.piped.engine.repository.steps(job_id)
+    return all(steps[task].job_id is not None for task in tasks)
+
+
+def _has_ended(bench: VertexBench, job_id: str, status: RunStatus) -> bool:
+    return bench.piped.engine.repository.get(job_id).status is status

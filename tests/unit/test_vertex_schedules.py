@@ -17,6 +17,7 @@ from mlparity.engine.runs import RunStatus
 from mlparity.engine.scheduling import TimerService
 from mlparity.metadata import NewNode
 from tests.vertex_bench import PARENT, Twins, VertexBench
+from tests.vertex_ir import create as create_job
 from tests.vertex_ir import job, pipeline, until_begun, until_ended
 
 MINUTE, HOUR = 60, 3600
@@ -157,8 +158,7 @@ def test_the_end_time_completes_a_schedule(bench: VertexBench) -> None:
 
 def test_a_run_that_cannot_begin_is_told_and_passed_over(bench: VertexBench) -> None:
     name = create(bench)
-    taken = {"parent": PARENT, "pipelineJobId": "train-20260101001000", "pipelineJob": job()}
-    bench.call("PipelineService.CreatePipelineJob", **taken)
+    create_job(bench, "train-20260101001000")
     other = begun(bench, after=10 * MINUTE)
     assert len(other) == 2  # under another id
     assert other[1] == f"train-20260101001000-{name[-8:]}"
