@@ -52,8 +52,9 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
     resource = MessageToDict(request.custom_job, descriptor_pool=call.api.pool)
     check(vertex, resource["jobSpec"], "custom_job.job_spec")
     name = f"{request.parent}/{CUSTOM_JOBS.collection}/{new_id(vertex.ids)}"
-    start(vertex, name, resource)
-    return CUSTOM_JOBS.get(vertex, call.api, name)
+    with vertex.transaction():
+        start(vertex, name, resource)
+        return CUSTOM_JOBS.get(vertex, call.api, name)
 
 
 def check(vertex: Vertex, spec: Json, path: str) -> None:

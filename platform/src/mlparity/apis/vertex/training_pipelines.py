@@ -71,7 +71,7 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
         if labels := resource.get("labels"):
             custom["labels"] = labels
         custom_jobs.start(vertex, job, custom, owner={"pipeline": name})
-    return PIPELINES.get(vertex, call.api, name)
+        return PIPELINES.get(vertex, call.api, name)
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:

@@ -75,7 +75,7 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
     with vertex.transaction():
         vertex.documents.create(TUNING_JOBS.message, name, {"resource": resource, "private": {}})
         vertex.tunings.submit(NewTuning(API, KIND, id_of(name), {"name": name, "job": given}, plan))
-    return TUNING_JOBS.get(vertex, call.api, name)
+        return TUNING_JOBS.get(vertex, call.api, name)
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
