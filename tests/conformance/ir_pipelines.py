@@ -269,7 +269,7 @@ def waiting() -> None:
 def nap(number: int) -> int:
     import time
 
-    time.sleep(0.2)
+    time.sleep(0.05)
     return number * number
 
 
