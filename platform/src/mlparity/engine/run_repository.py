@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 
 from mlparity.clock import Clock
+from mlparity.engine.run_rows import (
+    NewRun,
+    changed,
+    from_the_start,
+    new_step,
+    step_names,
+    to_do_again,
+    to_run,
+    to_step,
+)
 from mlparity.engine.runs import ChildRun, Reuse, Run, RunPlan, RunStatus, Step, StepStatus, StepUpdate
 from mlparity.errors import NotFoundError
 from mlparity.state.database import Database
 from mlparity.state.paging import Page, PageRequest, fetch_page
 from mlparity.state.schema.engine import run_steps, runs
 
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run to create. ``id`` is the vendor's execution id.
-
-    ``reused``: steps that have succeeded already, with the results of those of an earlier run. ``left_out``: steps
-    that this run does not do. ``enclosing_run`` and ``enclosing_step``: the step that this run lies inside;
-    ``iteration``: which one of a loop's runs it is.
-    """
-
-    id: str
-    api: str
-    kind: str
-    parent: str
-    name: str
-    request: Mapping[str, Any]
-    plan: RunPlan
-    reused: Mapping[str, Step] = field(default_factory=dict)
-    left_out: Collection[str] = ()
-    enclosing_run: str | None = None
-    enclosing_step: str = ""
-    iteration: int = -1
+__all__ = ["NewRun", "RunRepository"]
 
 
 class RunRepository:
@@ -82,7 +70,7 @@ class RunRepository:
                     root_run=root,
                 )
             )
-            rows = [_new_step(new, name, position, now) for position, name in enumerate(_names(new))]
+            rows = [new_step(new, name, position, now) for position, name in enumerate(step_names(new))]
             if rows:
                 connection.execute(run_steps.insert(), rows)
         return self.get(new.id)
@@ -93,7 +81,7 @@ class RunRepository:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
         if row is None:
             raise NotFoundError(f"run {run_id} does not exist")
-        return _run(row)
+        return to_run(row)
 
     def exists(self, run_id: str) -> bool:
         """Whether there is such a run."""
@@ -117,7 +105,7 @@ class RunRepository:
         """A root run and all runs inside it, however deep, oldest first."""
         query = select(runs).where(runs.c.root_run == root_id).order_by(runs.c.created_at, runs.c.id)
         with self._database.read() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [to_run(row) for row in connection.execute(query)]
 
     def tree_steps(self, root_id: str) -> Sequence[Step]:
         """The steps of a root run and of all runs inside it, each run's in the plan's order."""
@@ -128,7 +116,7 @@ class RunRepository:
             .order_by(runs.c.created_at, runs.c.id, run_steps.c.position)
         )
         with self._database.read() as connection:
-            return [_step(row) for row in connection.execute(query)]
+            return [to_step(row) for row in connection.execute(query)]
 
     def delete(self, root_id: str) -> None:
         """Forget a root run, all runs inside it, and their steps."""
@@ -141,14 +129,14 @@ class RunRepository:
         """The run's steps by name, in the plan's order."""
         query = select(run_steps).where(run_steps.c.run_id == run_id).order_by(run_steps.c.position)
         with self._database.read() as connection:
-            return {row.name: _step(row) for row in connection.execute(query)}
+            return {row.name: to_step(row) for row in connection.execute(query)}
 
     def active(self) -> list[Run]:
         """Every run that has not ended, oldest first."""
         states = [status.value for status in RunStatus if not status.is_final]
         query = select(runs).where(runs.c.status.in_(states)).order_by(runs.c.created_at)
         with self._database.read() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [to_run(row) for row in connection.execute(query)]
 
     def counts(self) -> dict[str, int]:
         """How many runs are in each status."""
@@ -174,7 +162,7 @@ class RunRepository:
         if created_before:
             query = query.where(runs.c.created_at < created_before)
         with self._database.read() as connection:
-            return fetch_page(connection, query, runs.c[page.sort_by], runs.c.id, page).map(_run)
+            return fetch_page(connection, query, runs.c[page.sort_by], runs.c.id, page).map(to_run)
 
     def set_status(self, run_id: str, status: RunStatus, failure_reason: str = "") -> tuple[Run, RunStatus]:
         """Move the run on, unless it has ended; the run and the status it had."""
@@ -216,7 +204,8 @@ class RunRepository:
     def reopen(self, run_id: str) -> tuple[Run, RunStatus]:
         """Make a FAILED or STOPPED run EXECUTING again, its failed and stopped steps PENDING; the status it had.
 
-        What has succeeded stays. A run in any other status stays as it is.
+        So is what began after their failure, as an exit handler does. What else has succeeded stays. A run in any
+        other status stays as it is.
         """
         now = self._clock.now()
         with self._database.write() as connection:
@@ -224,10 +213,15 @@ class RunRepository:
             if before in {RunStatus.FAILED, RunStatus.STOPPED}:
                 again = {"status": RunStatus.EXECUTING.value, "failure_reason": "", "ended_at": None}
                 connection.execute(update(runs).where(runs.c.id == run_id).values(**again, modified_at=now))
-                ended = (run_steps.c.run_id == run_id, run_steps.c.status.in_(("failed", "stopped")))
-                for row in connection.execute(select(run_steps).where(*ended)).all():
+                plan = RunPlan.from_json(
+                    connection.execute(select(runs.c.plan).where(runs.c.id == run_id)).scalar_one()
+                )
+                rows = {
+                    row.name: row for row in connection.execute(select(run_steps).where(run_steps.c.run_id == run_id))
+                }
+                for row in (rows[name] for name in to_do_again(plan, rows)):
                     where = (run_steps.c.run_id == run_id, run_steps.c.name == row.name)
-                    connection.execute(update(run_steps).where(*where).values(**_from_the_start(row)))
+                    connection.execute(update(run_steps).where(*where).values(**from_the_start(row)))
         return self.get(run_id), before
 
     def reusable(self, cache_key: str, not_before: datetime) -> Step | None:
@@ -245,7 +239,7 @@ class RunRepository:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _step(row)
+        return None if row is None else to_step(row)
 
     def update_step(self, run_id: str, name: str, change: StepUpdate) -> Step:
         """Apply a change to a step; its times follow from the status. A step that has ended stays as it is."""
@@ -254,93 +248,7 @@ class RunRepository:
         with self._database.write() as connection:
             row = connection.execute(select(run_steps).where(*where)).one()
             if StepStatus(row.status).is_final:
-                return _step(row)
-            connection.execute(update(run_steps).where(*where).values(**_changed(row, change, now)))
+                return to_step(row)
+            connection.execute(update(run_steps).where(*where).values(**changed(row, change, now)))
             connection.execute(update(runs).where(runs.c.id == run_id).values(modified_at=now))
-            return _step(connection.execute(select(run_steps).where(*where)).one())
-
-
-def _names(new: NewRun) -> list[str]:
-    return [step.name for step in new.plan.steps]
-
-
-def _new_step(new: NewRun, name: str, position: int, now: datetime) -> dict[str, Any]:
-    """A step's first row. Every row has the same keys: they are inserted together."""
-    source = new.reused.get(name)
-    status = StepStatus.PENDING
-    if source is not None:
-        status = StepStatus.SUCCEEDED
-    elif name in new.left_out:
-        status = StepStatus.SKIPPED
-    return {
-        "run_id": new.id,
-        "name": name,
-        "position": position,
-        "kind": new.plan.steps[position].kind,
-        "status": status.value,
-        "past_jobs": [],
-        "branch": source.branch if source else "",
-        "outputs": dict(source.outputs) if source else {},
-        "details": dict(source.details) if source else {},
-        "reuse": Reuse.SELECTION.value if source else Reuse.NONE.value,
-        "reused_from": source.run_id if source else None,
-        "started_at": now if source else None,
-        "ended_at": now if source else None,
-    }
-
-
-def _changed(row: Row[Any], change: StepUpdate, now: datetime) -> dict[str, Any]:
-    values: dict[str, Any] = {"status": change.status.value, "due_at": change.due_at}
-    for column in ("branch", "failure_reason", "job_id", "fault", "cache_key", "reuse", "reused_from"):
-        if (value := getattr(change, column)) is not None:
-            values[column] = value
-    if change.outputs is not None:
-        values["outputs"] = {**row.outputs, **change.outputs}
-    if change.details is not None:
-        values["details"] = {**row.details, **change.details}
-    if change.status is StepStatus.STARTING:
-        values["attempt"] = row.attempt + 1
-        values["failure_reason"] = ""
-    if change.status is StepStatus.RETRYING:
-        values |= _past(row, change)
-    if change.status is not StepStatus.SKIPPED:
-        values["started_at"] = row.started_at or now
-    if change.status.is_final:
-        values["ended_at"] = now
-    return values
-
-
-def _past(row: Row[Any], change: StepUpdate | None = None) -> dict[str, Any]:
-    """The job of the attempt that has ended joins the earlier ones."""
-    job_id = (change.job_id if change else None) or row.job_id
-    return {"job_id": None, "past_jobs": [*row.past_jobs, job_id] if job_id else row.past_jobs}
-
-
-def _from_the_start(row: Row[Any]) -> dict[str, Any]:
-    return {
-        **_past(row),
-        "status": StepStatus.PENDING.value,
-        "attempt": 0,
-        "branch": "",
-        "failure_reason": "",
-        "fault": "",
-        "outputs": {},
-        "details": {},
-        "due_at": None,
-        "started_at": None,
-        "ended_at": None,
-    }
-
-
-def _run(row: Row[Any]) -> Run:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    values["plan"] = RunPlan.from_json(values["plan"])
-    values["status"] = RunStatus(values["status"])
-    return Run(**values)
-
-
-def _step(row: Row[Any]) -> Step:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    values["status"] = StepStatus(values["status"])
-    values["reuse"] = Reuse(values["reuse"])
-    return Step(**values)
+            return to_step(connection.execute(select(run_steps).where(*where)).one())
