@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
 from mlparity.pipeline_ir.cel import check_expression
-from mlparity.pipeline_ir.definition import ROOT, Component, Container, Dag, Importer, Pipeline, Source, Task
+from mlparity.pipeline_ir.definition import (
+    ROOT,
+    Component,
+    Container,
+    Dag,
+    Importer,
+    Pipeline,
+    Source,
+    SourceKind,
+    Task,
+)
 from mlparity.pipeline_ir.errors import InvalidPipelineError, UnsupportedPipelineError
 from mlparity.pipeline_ir.kubernetes import check_settings
 from mlparity.pipeline_ir.placeholders import mentions, unresolvable
@@ -47,7 +57,7 @@ def _check_component(
     _check_order(component.name, component.dag)
     _check_selectors(component.name, component.dag)
     for task in component.dag.tasks.values():
-        _check_sources(component, task, allowed)
+        _check_sources(pipeline, component, task, allowed)
         _check_iterator(task)
         if task.condition:
             check_expression(task.condition, f"the condition of task {task.name}")
@@ -84,17 +94,30 @@ def _check_selectors(name: str, dag: Dag) -> None:
                     )
 
 
-def _check_sources(component: Component, task: Task, allowed: Allowed) -> None:
+def _check_sources(pipeline: Pipeline, component: Component, task: Task, allowed: Allowed) -> None:
     for key, source in (*task.parameters.items(), *task.artifacts.items()):
         if source.expression:
             check_expression(source.expression, f"the input {key} of task {task.name}")
         _check_constant(task, key, source, allowed)
+    for key, source in task.parameters.items():
+        _check_origin(pipeline, component, task, key, source, "parameter")
     for key, source in task.artifacts.items():
-        if not source.producer and source.key not in component.inputs.artifacts:
-            raise InvalidPipelineError(
-                f"the input {key} of task {task.name} is invalid",
-                f"{component.name} has no input artifact {source.key!r}",
-            )
+        _check_origin(pipeline, component, task, key, source, "artifact")
+
+
+def _check_origin(pipeline: Pipeline, component: Component, task: Task, key: str, source: Source, kind: str) -> None:
+    """What a task is given must be declared. KFP's compiler forgets some of what texts with several parts mention."""
+    if source.kind is SourceKind.COMPONENT_INPUT:
+        where, declared = f"{component.name} has no input", component.inputs
+    elif source.kind is SourceKind.TASK_OUTPUT and component.dag is not None:
+        producer = pipeline.components.get(component.dag.tasks[source.producer].component)
+        if producer is None:
+            return  # told where the producer is checked
+        where, declared = f"task {source.producer} has no output", producer.outputs
+    else:
+        return
+    if source.key not in (declared.parameters if kind == "parameter" else declared.artifacts):
+        raise InvalidPipelineError(f"the input {key} of task {task.name} is invalid", f"{where} {kind} {source.key!r}")
 
 
 def _check_constant(task: Task, key: str, source: Source, allowed: Allowed) -> None:
