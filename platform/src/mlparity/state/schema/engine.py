@@ -27,7 +27,7 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("modified_at", UtcDateTime, nullable=False),
-    Column("run_id", String(64)),  # the DAG run and step that started it, if any
+    Column("run_id", String(128)),  # the DAG run and step that started it, if any
     Column("step", String(256)),
     Index("uq_jobs_api_kind_name", "api", "kind", "name", unique=True),
     Index("ix_jobs_api_kind_created", "api", "kind", "created_at"),
@@ -38,7 +38,7 @@ jobs = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(128), primary_key=True),
     Column("api", String(32), nullable=False),
     Column("kind", String(64), nullable=False),  # "PipelineExecution"
     Column("parent", String(256), nullable=False),  # the pipeline it executes
@@ -51,10 +51,10 @@ runs = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("modified_at", UtcDateTime, nullable=False),
-    Column("enclosing_run", String(64)),  # the run and step that it lies inside, if any
+    Column("enclosing_run", String(128)),  # the run and step that it lies inside, if any
     Column("enclosing_step", String(256), nullable=False, default=""),
     Column("iteration", Integer, nullable=False, default=-1),  # which of a loop's runs it is
-    Column("root_run", String(64), nullable=False),  # the outermost run; its own id where it lies inside none
+    Column("root_run", String(128), nullable=False),  # the outermost run; its own id where it lies inside none
     Index("ix_runs_enclosing", "enclosing_run", "enclosing_step"),
     Index("ix_runs_root", "root_run", "created_at"),
     Index("ix_runs_api_kind_parent_created", "api", "kind", "parent", "created_at"),
@@ -64,7 +64,7 @@ runs = Table(
 run_steps = Table(
     "run_steps",
     metadata,
-    Column("run_id", String(64), primary_key=True),
+    Column("run_id", String(128), primary_key=True),
     Column("name", String(256), primary_key=True),
     Column("position", Integer, nullable=False),  # order in the plan
     Column("kind", String(64), nullable=False),
@@ -80,7 +80,7 @@ run_steps = Table(
     Column("past_jobs", Json, nullable=False),  # the ids of earlier attempts' jobs
     Column("due_at", UtcDateTime),  # its next attempt, or its deadline
     Column("reuse", String(16), nullable=False, default=""),  # engine.runs.Reuse
-    Column("reused_from", String(64)),  # the run whose results it has
+    Column("reused_from", String(128)),  # the run whose results it has
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index("ix_run_steps_cache", "cache_key", "status", "ended_at"),

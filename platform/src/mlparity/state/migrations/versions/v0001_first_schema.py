@@ -96,7 +96,7 @@ def upgrade() -> None:
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('modified_at', UtcDateTime(), nullable=False),
-    sa.Column('run_id', sa.String(length=64), nullable=True),
+    sa.Column('run_id', sa.String(length=128), nullable=True),
     sa.Column('step', sa.String(length=256), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_jobs'))
     )
@@ -186,7 +186,7 @@ def upgrade() -> None:
         batch_op.create_index('ix_objects_sequence', ['sequence'], unique=False)
 
     op.create_table('run_steps',
-    sa.Column('run_id', sa.String(length=64), nullable=False),
+    sa.Column('run_id', sa.String(length=128), nullable=False),
     sa.Column('name', sa.String(length=256), nullable=False),
     sa.Column('position', sa.Integer(), nullable=False),
     sa.Column('kind', sa.String(length=64), nullable=False),
@@ -202,7 +202,7 @@ def upgrade() -> None:
     sa.Column('past_jobs', sa.JSON(), nullable=False),
     sa.Column('due_at', UtcDateTime(), nullable=True),
     sa.Column('reuse', sa.String(length=16), nullable=False),
-    sa.Column('reused_from', sa.String(length=64), nullable=True),
+    sa.Column('reused_from', sa.String(length=128), nullable=True),
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('run_id', 'name', name=op.f('pk_run_steps'))
@@ -212,7 +212,7 @@ def upgrade() -> None:
         batch_op.create_index('ix_run_steps_job', ['job_id'], unique=False)
 
     op.create_table('runs',
-    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('id', sa.String(length=128), nullable=False),
     sa.Column('api', sa.String(length=32), nullable=False),
     sa.Column('kind', sa.String(length=64), nullable=False),
     sa.Column('parent', sa.String(length=256), nullable=False),
@@ -225,10 +225,10 @@ def upgrade() -> None:
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('modified_at', UtcDateTime(), nullable=False),
-    sa.Column('enclosing_run', sa.String(length=64), nullable=True),
+    sa.Column('enclosing_run', sa.String(length=128), nullable=True),
     sa.Column('enclosing_step', sa.String(length=256), nullable=False),
     sa.Column('iteration', sa.Integer(), nullable=False),
-    sa.Column('root_run', sa.String(length=64), nullable=False),
+    sa.Column('root_run', sa.String(length=128), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_runs'))
     )
     with op.batch_alter_table('runs', schema=None) as batch_op:
