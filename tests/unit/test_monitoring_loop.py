@@ -298,7 +298,7 @@ def test_by_hand_the_same_rules_hold_and_a_loop_under_way_is_not_deleted(stand: 
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"trigger": {}}, "trigger: Value error, give either alarm or pattern"),
+        ({"trigger": {}}, "trigger: Value error, give one of alarm, monitoring_job and pattern"),
         ({"gate": {"metric": "mse"}}, "gate.threshold: Field required"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
         (

@@ -46,9 +46,11 @@ def show(choice: Choice, name: str, *, as_json: bool) -> None:
         return
     definition = loop["definition"]
     retrain, gate = definition["retrain"], definition["gate"]
-    trigger = definition["trigger"]["alarm"] or json.dumps(definition["trigger"]["pattern"])
+    told = definition["trigger"]
+    trigger = told["alarm"] or told.get("monitoring_job") or json.dumps(told["pattern"])
     champion = " and better than the champion" + (f" by {gate['margin']:.0%}" if gate["margin"] else "")
-    output.line(f"loop {loop['name']}" + (" (paused)" if loop["paused"] else ""))
+    vendor = definition.get("vendor", "sagemaker")
+    output.line(f"loop {loop['name']} on {vendor}" + (" (paused)" if loop["paused"] else ""))
     output.line(f"  watches   endpoint {definition['endpoint']}, model group {definition['model_group']}")
     output.line(f"  trigger   {trigger}")
     output.line(

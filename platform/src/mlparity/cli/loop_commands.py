@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A loop's name.")]
 @loops.command()
 def create(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: see the README of sagemaker_deployment.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: see the scenarios' READMEs.")],
     data_dir: DataDir = None,
 ) -> None:
     """Make a loop, or change it."""

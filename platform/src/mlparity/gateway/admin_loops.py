@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -21,9 +21,9 @@ _STATUS = {NotFoundError: 404, ConflictError: 409, InvalidRequestError: 400}
 _COMMAND = "x-mlparity-command"  # a web page cannot send it unasked
 
 
-def routes(prefix: str, service: LoopService) -> list[Route]:
-    """Below ``prefix`` ("/_mlparity/")."""
-    loops = _Loops(service)
+def routes(prefix: str, services: Mapping[str, Callable[[], LoopService]]) -> list[Route]:
+    """Below ``prefix`` ("/_mlparity/"). ``services`` are those of each vendor; a loop's name is one among all."""
+    loops = _Loops(services)
     return [
         Route(f"{prefix}loops", _answered(loops.list_)),
         Route(f"{prefix}loops", _answered(loops.put, changes=True), methods=["PUT"]),
@@ -34,43 +34,59 @@ def routes(prefix: str, service: LoopService) -> list[Route]:
 
 
 class _Loops:
-    def __init__(self, service: LoopService) -> None:
-        self._service = service
+    def __init__(self, services: Mapping[str, Callable[[], LoopService]]) -> None:
+        self._services = services
 
     def list_(self, _request: Request, _body: bytes) -> Any:
-        newest = {loop.definition.name: self._service.show(loop.definition.name) for loop in self._all()}
-        return {
-            "loops": [_loop(loop) | {"last": [_cycle(one) for one in cycles[:1]]} for loop, cycles in newest.values()]
-        }
+        newest = [
+            service().show(loop.definition.name)
+            for service in self._services.values()
+            for loop in service().repository.all()
+        ]
+        return {"loops": [_loop(loop) | {"last": [_cycle(one) for one in cycles[:1]]} for loop, cycles in newest]}
 
     def put(self, _request: Request, body: bytes) -> Any:
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise InvalidRequestError("the loop cannot be read", str(error)) from error
-        return _loop(self._service.put(LoopDefinition.read(document)))
+        definition = LoopDefinition.read(document)
+        for vendor, service in self._services.items():
+            if vendor != definition.vendor and _has(service(), definition.name):
+                told = f"there is a loop {definition.name} already"
+                raise ConflictError(told, f"it is one of {vendor}", "choose another name")
+        return _loop(self._services[definition.vendor]().put(definition))
 
     def show(self, request: Request, _body: bytes) -> Any:
-        loop, cycles = self._service.show(request.path_params["name"])
+        name = request.path_params["name"]
+        loop, cycles = self._of(name).show(name)
         return _loop(loop) | {"cycles": [_cycle(cycle) for cycle in cycles]}
 
     def delete(self, request: Request, _body: bytes) -> Any:
-        self._service.repository.delete(request.path_params["name"])
+        name = request.path_params["name"]
+        self._of(name).repository.delete(name)
         return {}
 
     def act(self, request: Request, _body: bytes) -> Any:
         name, action = request.path_params["name"], request.path_params["action"]
+        service = self._of(name)
         match action:
             case "pause" | "resume":
-                return _loop(self._service.repository.pause(name, paused=action == "pause"))
+                return _loop(service.repository.pause(name, paused=action == "pause"))
             case "stop":
-                return _cycle(self._service.stop(name, request.query_params.get("reason", "")))
+                return _cycle(service.stop(name, request.query_params.get("reason", "")))
             case "trigger":
-                return _cycle(self._service.trigger(name, request.query_params.get("reason", "")))
+                return _cycle(service.trigger(name, request.query_params.get("reason", "")))
         raise NotFoundError(f"a loop does not know {action!r}")
 
-    def _all(self) -> list[Loop]:
-        return self._service.repository.all()
+    def _of(self, name: str) -> LoopService:
+        """The service that has the loop; the first, which says that there is none, for an unknown one."""
+        found = [service() for service in self._services.values()]
+        return next((service for service in found if _has(service, name)), found[0])
+
+
+def _has(service: LoopService, name: str) -> bool:
+    return any(loop.definition.name == name for loop in service.repository.all())
 
 
 def _answered(

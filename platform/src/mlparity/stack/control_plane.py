@@ -27,7 +27,7 @@ from mlparity.apis.vertex.tuning_jobs import KIND as VERTEX_TUNING
 from mlparity.apis.vertex.tuning_jobs import TuningTrials as VertexTrials
 from mlparity.clock import Clock, SystemClock
 from mlparity.engine.tuning.tunings import TrialJobs
-from mlparity.gateway import admin_loops
+from mlparity.gateway import admin_loops, admin_monitoring
 from mlparity.gateway.admin import Admin
 from mlparity.gateway.aws_endpoint import ADMIN_PREFIX, AwsEndpoint
 from mlparity.gateway.router_app import RouterApp
@@ -141,7 +141,12 @@ class ControlPlane:
         page = Route(
             f"{ADMIN_PREFIX}metrics", lambda _request: PlainTextResponse(inference.page(), media_type=_PROMETHEUS)
         )
-        routes = [*admin_loops.routes(ADMIN_PREFIX, self._loops), page]
+        loops = {"sagemaker": lambda: self._loops, "vertex": lambda: self._google.loops}
+        routes = [
+            *admin_loops.routes(ADMIN_PREFIX, loops),
+            *admin_monitoring.routes(ADMIN_PREFIX, lambda name: self._google.monitoring.run_now(name)),  # noqa: PLW0108 - made below
+            page,
+        ]
         return Admin(self._on.jobs, self._on.runs.repository, self._on.logs, self._endpoints.shown, routes).app()
 
     def _aws_app(self, admin: ASGIApp) -> AwsEndpoint:

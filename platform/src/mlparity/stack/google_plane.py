@@ -16,12 +16,15 @@ from mlparity.apis.vertex import (
     batch_prediction,
     deployed_models,
     job_listeners,
+    loop_events,
     operations_table,
     pipeline_jobs_states,
 )
 from mlparity.apis.vertex.context import API, Project, Vertex
 from mlparity.apis.vertex.dispatch import Dispatch
 from mlparity.apis.vertex.hosting import Hosting
+from mlparity.apis.vertex.loop_traffic import TrafficMeter
+from mlparity.apis.vertex.monitoring_runs import MonitoringRuns
 from mlparity.apis.vertex.operations import Operations
 from mlparity.apis.vertex.rest import VertexRest
 from mlparity.apis.vertex.router_calls import RouterPredictions
@@ -32,6 +35,7 @@ from mlparity.gateway.router_app import RouterApp
 from mlparity.profiles.google import ensure_key_file
 from mlparity.profiles.model import LocalGcp
 from mlparity.registry import ModelRegistry
+from mlparity.stack.retraining import vertex_loop
 from mlparity.state.documents import DocumentRepository
 from mlparity.storage.gcs import GcsApp, serves
 from mlparity.wire.google.cache import GoogleApis
@@ -95,6 +99,12 @@ class GooglePlane:
         serving.endpoints.listen(partial(deployed_models.on_endpoint, self.vertex), within=True)
         on.jobs.listen(partial(batch_prediction.on_job, self.vertex), within=True)
         self._dispatch = Dispatch(self.vertex, operations_table.BY_NAME)
+        meter = TrafficMeter(on.clock)
+        serving.router.listen(meter.report)
+        self.monitoring = MonitoringRuns(self.vertex)
+        self.loops = vertex_loop(self.vertex, self._dispatch, on.database, meter, config.gcp_bucket)
+        on.events.subscribe(loop_events.subscriber(self.loops.on_event))
+        on.timers.add(self.monitoring, self.loops)
         self.app = GoogleEndpoint(
             GoogleApps(
                 admin=admin,
@@ -131,7 +141,8 @@ class GooglePlane:
         self.grpc_port = self._grpc.start()
 
     def close(self) -> None:
-        """Take no more calls."""
+        """Take no more calls, and end the monitoring run that is under way."""
+        self.monitoring.close()
         if self._grpc is not None:
             self._grpc.stop()
 

@@ -46,6 +46,10 @@ class Loops:
         """Forget it. Raises ``NotFoundError``, or ``ConflictError`` while a cycle is under way."""
         self._ask("DELETE", f"loops/{quote(name, safe='')}")
 
+    def run_monitor(self, job_id: str) -> None:
+        """Have a Vertex monitoring job run once outside its schedule. Raises ``NotFoundError``."""
+        self._ask("POST", f"monitoring-jobs/{quote(job_id, safe='')}/run")
+
     def _ask(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
         try:
             response = health.request(method, f"{self._url}/{path}", body=body)

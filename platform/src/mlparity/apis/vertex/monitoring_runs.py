@@ -13,7 +13,6 @@ from typing import Any
 
 from mlparity.apis.vertex import monitoring_jobs_data as data
 from mlparity.apis.vertex.context import Vertex
-from mlparity.apis.vertex.errors import not_found
 from mlparity.apis.vertex.monitoring_jobs_spec import (
     DRIFT,
     SKEW,
@@ -76,25 +75,29 @@ class MonitoringRuns:
         self._threads = None if off else ThreadPoolExecutor(1, "monitoring")
         self._off = off or self._threads.submit  # type: ignore[union-attr]
         self._busy: set[str] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """End the run that is under way; those that wait begin again with the next process."""
+        self._closed = True
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
     def run_now(self, job_id: str) -> None:
-        """Have a job run once outside its schedule, over the window that ends now. Raises ``GoogleError``."""
+        """Have a job run once outside its schedule, over the window that ends now. Raises ``NotFoundError``."""
         for document in jobs(self._vertex):
             if id_of(document.name) == job_id:
                 private = {**document.body["private"], "asked": written(self._vertex.clock.now())}
                 self._vertex.documents.merge(JOBS.message, document.name, {"private": private})
                 self._vertex.wake_timers()
                 return
-        raise not_found(JOBS.message, job_id)
+        raise NotFoundError(f"the monitoring job {job_id} does not exist")
 
     def next_due(self) -> datetime | None:
         """See ``TimedWork``."""
+        if self._closed:
+            return None
         return min((due for document in jobs(self._vertex) if (due := self._due(document)) is not None), default=None)
 
     def run_due(self) -> None:
@@ -102,7 +105,7 @@ class MonitoringRuns:
         now = self._vertex.clock.now()
         for document in list(jobs(self._vertex)):
             due = self._due(document)
-            if due is None or due > now:
+            if due is None or due > now or self._closed:
                 continue
             with self._lock:
                 self._busy.add(document.name)

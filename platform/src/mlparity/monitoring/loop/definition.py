@@ -33,21 +33,33 @@ def _known(template: str) -> str:
 
 
 class Trigger(_Frozen):
-    """What starts a cycle: an alarm that goes to ALARM, or any event of an EventBridge pattern."""
+    """What starts a cycle: a CloudWatch alarm, a Vertex monitoring job's anomaly, or any event of a pattern.
+
+    ``pattern`` is EventBridge's, on every cloud.
+    """
 
     alarm: Annotated[str, Field(max_length=255)] = ""
+    monitoring_job: Annotated[str, Field(max_length=255)] = ""  # resource name or id
     pattern: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if bool(self.alarm) == bool(self.pattern):
-            raise ValueError("give either alarm or pattern")
+        if sum(map(bool, (self.alarm, self.monitoring_job, self.pattern))) != 1:
+            raise ValueError("give one of alarm, monitoring_job and pattern")
         return self
 
     def event_pattern(self) -> dict[str, Any]:
         """The EventBridge pattern that events are matched with."""
         if self.pattern:
             return self.pattern
+        if self.monitoring_job:
+            name = self.monitoring_job
+            job = name if "/" in name else {"suffix": f"/modelDeploymentMonitoringJobs/{name}"}
+            return {
+                "source": ["google.aiplatform"],
+                "detail-type": ["Model Monitoring Anomaly"],
+                "detail": {"monitoringJob": [job]},
+            }
         return {
             "source": ["aws.cloudwatch"],
             "detail-type": ["CloudWatch Alarm State Change"],
@@ -58,7 +70,9 @@ class Trigger(_Frozen):
 class Retrain(_Frozen):
     """Which pipeline makes a new model, and how often at most."""
 
-    pipeline: Annotated[str, Field(min_length=1, max_length=256)]
+    # SageMaker: a pipeline's name. Vertex: the gs:// URI of a compiled pipeline.
+    pipeline: Annotated[str, Field(min_length=1, max_length=1024)]
+    pipeline_root: Annotated[str, Field(max_length=1024)] = ""  # Vertex: where its artifacts go
     parameters: dict[str, str] = {}  # values may hold {placeholders}
     cool_down_seconds: Annotated[int, Field(ge=0)] = 3600  # between the starts of two retrainings
     daily_cap: Annotated[int, Field(ge=1)] = 2  # retrainings in one UTC day
@@ -93,7 +107,10 @@ class Approval(_Frozen):
 
 
 class Rollout(_Frozen):
-    """How the approved model reaches the endpoint: the vendor's own words (SageMaker: ``DeploymentConfig``)."""
+    """How the approved model reaches the endpoint.
+
+    ``deployment`` is the vendor's own: SageMaker's ``DeploymentConfig``; on Vertex, which has none, a canary ladder.
+    """
 
     deployment: dict[str, Any] = {}
     timeout_seconds: Annotated[int, Field(ge=1)] = _DAY
@@ -103,13 +120,23 @@ class LoopDefinition(_Frozen):
     """A loop around one endpoint and one group of model versions."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,39}$")]
-    endpoint: Annotated[str, Field(min_length=1, max_length=63)]
-    model_group: Annotated[str, Field(min_length=1, max_length=63)]
+    vendor: Literal["sagemaker", "vertex"] = "sagemaker"
+    endpoint: Annotated[str, Field(min_length=1, max_length=255)]  # Vertex: resource name or id
+    model_group: Annotated[str, Field(min_length=1, max_length=255)]  # Vertex: the model's resource name or id
     trigger: Trigger
     retrain: Retrain
     gate: Gate
     approval: Approval = Approval()
     rollout: Rollout = Rollout()
+
+    @model_validator(mode="after")
+    def _of_vendor(self) -> Self:
+        wrong = self.trigger.alarm if self.vendor == "vertex" else self.trigger.monitoring_job
+        if wrong:
+            raise ValueError(f"the trigger {wrong!r} is none of {self.vendor}'s")
+        if self.retrain.pipeline_root and self.vendor != "vertex":
+            raise ValueError("retrain.pipeline_root is for vertex")
+        return self
 
     @classmethod
     def read(cls, document: Any) -> LoopDefinition:

@@ -245,4 +245,4 @@ def _in_words(event: Event) -> str:
     detail = event.get("detail", {})
     if "alarmName" in detail:
         return f"by alarm {detail['alarmName']}: {detail.get('state', {}).get('reason', '')}"
-    return f"by {event.get('source', '')}: {event.get('detail-type', '')}"
+    return f"by {event.get('source', '')}: {detail.get('reason') or event.get('detail-type', '')}"
