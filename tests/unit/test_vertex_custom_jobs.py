@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -158,41 +159,65 @@ def test_replicas_find_each_other_and_the_first_one_ends_the_job(bench: JobsBenc
     assert "The replica workerpool1-0 exited with a non-zero status of 3." in done["error"]["message"]
 
 
-def package(module: str, requires: str) -> bytes:
-    """A source distribution as setuptools makes it."""
+def source(files: dict[str, str]) -> bytes:
+    """A source distribution."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as packed:
-        for path, text in {
-            "trainer-0.1/setup.py": "raise SystemExit('built')",
-            "trainer-0.1/trainer/__init__.py": "",
-            "trainer-0.1/trainer/task.py": module,
-            "trainer-0.1/trainer.egg-info/top_level.txt": "trainer\n",
-            "trainer-0.1/trainer.egg-info/requires.txt": requires,
-        }.items():
-            item = tarfile.TarInfo(path)
+        for path, text in files.items():
+            item = tarfile.TarInfo(f"it-0.1/{path}")
             item.size = len(text)
             packed.addfile(item, io.BytesIO(text.encode()))
     return raw.getvalue()
 
 
+def wheel(files: dict[str, str]) -> bytes:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as packed:
+        for path, text in files.items():
+            packed.writestr(path, text)
+    return raw.getvalue()
+
+
 def test_a_python_package_runs_its_module_with_what_it_depends_on(bench: JobsBench) -> None:
     task = (
-        "import sys, trainer; print(trainer.__file__)\n"
-        "told = str(sys.argv[1:]) + open('/gcs/staging/in.txt').read(); open('/gcs/staging/p.txt', 'w').write(told)"
+        "import sys, layered, whole, made\n"
+        "told = str(sys.argv[1:]) + open('/gcs/staging/in.txt').read() + made.NAME\n"
+        "open('/gcs/staging/p.txt', 'w').write(told)"
     )
+    setup = (
+        "from setuptools import setup; open('made.py', 'w').write('NAME = \"made\"')\n"
+        "setup(name='it', version='0.1', py_modules=['made'])"
+    )
+    packages = {
+        "trainer-0.1.tar.gz": source(
+            {
+                "setup.py": "raise SystemExit('built')",
+                "trainer/__init__.py": "",
+                "trainer/task.py": task,
+                "trainer.egg-info/top_level.txt": "trainer\n",
+                "trainer.egg-info/requires.txt": "pandas>=1\n\n[dev]\npytest\n",
+            }
+        ),
+        "layered-0.1.tar.gz": source({"src/layered/__init__.py": "", "src/layered.egg-info/top_level.txt": "layered"}),
+        "whole-0.1-py3-none-any.whl": wheel(
+            {"whole.py": "", "whole-0.1.dist-info/METADATA": "Name: whole\nRequires-Dist: numpy\n\nRequires-Dist: no"}
+        ),
+        "made-0.1.tar.gz": source({"setup.py": setup, "it.egg-info/top_level.txt": "made"}),
+    }
     bench.bench.store.put_bytes("staging", "in.txt", b"!")
-    bench.bench.store.put_bytes("staging", "code/trainer-0.1.tar.gz", package(task, "pandas>=1\n\n[dev]\npytest\n"))
+    for name, archive in packages.items():
+        bench.bench.store.put_bytes("staging", f"code/{name}", archive)
     python = {
         "executorImageUri": IMAGE,
-        "packageUris": ["gs://staging/code/trainer-0.1.tar.gz"],
+        "packageUris": [f"gs://staging/code/{name}" for name in packages],
         "pythonModule": "trainer.task",
         "args": ["--epochs", "3"],
     }
     pool = {"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": "1", "pythonPackageSpec": python}
     name = create(bench, pool)
     assert ended(bench, name)["state"] == "JOB_STATE_SUCCEEDED", bench.all_logs()
-    assert bench.objects()["p.txt"] == b"['--epochs', '3']!"
-    assert bench.packages.asked == ["pandas>=1"]
+    assert bench.objects()["p.txt"] == b"['--epochs', '3']!made"
+    assert bench.packages.asked == ["pandas>=1", "numpy"]
     missing = {**pool, "pythonPackageSpec": {**python, "packageUris": ["gs://staging/code/none.tar.gz"]}}
     done = ended(bench, create(bench, missing))
     assert (done["error"]["code"], "gs://staging/code/none.tar.gz" in done["error"]["message"]) == (9, True)

@@ -171,7 +171,8 @@ OPERATIONS = (
         "JobService.CreateCustomJob",
         create,
         "up to 8 replicas, as processes, all of one image; no accelerators, NFS, interactive shells, dashboards, "
-        "persistent resources or upload of TensorBoard logs; /gcs has the objects that the job names",
+        "persistent resources or upload of TensorBoard logs; /gcs has the objects that the job names; disks, networks, "
+        "service accounts and keys are kept and have no effect",
     ),
     Operation("JobService.GetCustomJob", get),
     Operation("JobService.ListCustomJobs", list_),

@@ -230,7 +230,8 @@ OPERATIONS = (
     Operation(
         "JobService.CreateHyperparameterTuningJob",
         create,
-        "one metric; no conditional parameters, no early stopping of trials; trials as custom jobs are",
+        "one metric; no conditional parameters, no early stopping of trials; a trial's measurements are told when its "
+        "program has ended; trials as custom jobs are",
     ),
     Operation("JobService.GetHyperparameterTuningJob", get),
     Operation("JobService.ListHyperparameterTuningJobs", list_),
