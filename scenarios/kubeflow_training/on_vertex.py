@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,7 @@ def run(platform: Platform, package: Path, name: str, parameters: Mapping[str, A
         parameter_values=dict(parameters),
     )
     begun = time.monotonic()
-    with _without_ownership(platform):
-        job.submit(service_account=place.service_account or None)
+    job.submit(service_account=place.service_account or None)
     error = ""
     try:
         job.wait()
@@ -36,26 +33,6 @@ def run(platform: Platform, package: Path, name: str, parameters: Mapping[str, A
     tasks = [_task(detail, names) for detail in job.task_details]
     state = job.state.name.removeprefix("PIPELINE_STATE_")
     return Finished(job.name, state, seconds, tasks, job.resource_name, error)
-
-
-@contextmanager
-def _without_ownership(platform: Platform) -> Iterator[None]:
-    """On this machine, leave the SDK's complaint about the bucket out.
-
-    It asks the real Resource Manager who owns the bucket, and goes on where nobody answers.
-    """
-
-    def kept(record: logging.LogRecord) -> bool:
-        return not (
-            platform.local and record.getMessage().startswith("Error when trying to get or create a GCS bucket")
-        )
-
-    log = logging.getLogger("google.cloud.aiplatform.pipeline_jobs")
-    log.addFilter(kept)
-    try:
-        yield
-    finally:
-        log.removeFilter(kept)
 
 
 def _display_names(spec: Mapping[str, Any]) -> dict[str, str]:
