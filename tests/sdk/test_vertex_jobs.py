@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import urllib.request
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ parser.add_argument("--C", type=float, default=1.0)
 parser.add_argument("--report", action="store_true")
 asked = parser.parse_args()
 data = pandas.read_csv(asked.data.replace("gs://", "/gcs/"))
-model = LogisticRegression(C=asked.C).fit(data[["x"]], data["y"])
-accuracy = model.score(data[["x"]], data["y"])
+model = LogisticRegression(C=asked.C).fit(data[["x"]].to_numpy(), data["y"])
+accuracy = model.score(data[["x"]].to_numpy(), data["y"])
 print(f"accuracy={accuracy}")
 folder = os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/")
 os.makedirs(folder, exist_ok=True)
@@ -58,6 +59,7 @@ class Cloud:
     sdk: Any
     bucket: Any
     script: Path
+    logs: str  # what `mlparity logs` asks
 
     @property
     def data(self) -> str:
@@ -99,7 +101,7 @@ def cloud(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
         bucket.blob("jobs/data.csv").upload_from_string(f"x,y\n{rows}")
         script = tmp_path_factory.mktemp("program") / "train.py"
         script.write_text(TRAINS)
-        yield Cloud(aiplatform, bucket, script)
+        yield Cloud(aiplatform, bucket, script, f"{config.aws_url}/_mlparity/logs")
         aiplatform.initializer.global_config.__init__()
 
 
@@ -119,6 +121,8 @@ def test_a_local_script_runs_as_a_custom_job(cloud: Cloud) -> None:
     job.run()
     assert job.state.name == "JOB_STATE_SUCCEEDED"
     assert cloud.metrics(output) == {"accuracy": 1.0, "C": 2.0, "owner": "flights"}
+    with urllib.request.urlopen(f"{cloud.logs}/{job.name}") as log:
+        assert b"accuracy=1.0" in log.read()
     model = joblib.load(io.BytesIO(cloud.read(f"{output}/model/model.joblib")))
     assert model.predict([[1], [9]]).tolist() == [0, 1]
     again = cloud.sdk.CustomJob.get(job.resource_name)
