@@ -68,6 +68,14 @@ class Cloud:
     def output(self) -> str:
         return f"gs://{self.bucket.name}/jobs/{uuid.uuid4().hex}"
 
+    def job(self, program: str) -> Any:
+        pool = {
+            "machine_spec": {"machine_type": "n1-standard-4"},
+            "replica_count": 1,
+            "container_spec": {"image_uri": "python:3.11", "command": ["python3", "-c", program]},
+        }
+        return self.sdk.CustomJob(display_name="job", worker_pool_specs=[pool])
+
     def read(self, uri: str) -> bytes:
         key = uri.removeprefix(f"gs://{self.bucket.name}/")
         return bytes(self.bucket.blob(key).download_as_bytes())
@@ -161,6 +169,25 @@ def test_a_training_job_gives_a_model_and_its_next_version(cloud: Cloud) -> None
     model.delete()
 
 
+LOGS = """
+from google.cloud import aiplatform
+
+aiplatform.log_params({"depth": 3})
+aiplatform.log_metrics({"accuracy": 0.75})
+"""
+
+
+def test_a_jobs_program_logs_to_the_experiment_run_that_the_job_names(cloud: Cloud) -> None:
+    name = f"flights-{uuid.uuid4().hex[:8]}"
+    cloud.sdk.init(experiment=name, experiment_tensorboard=False)
+    with cloud.sdk.start_run("first"):
+        pass
+    job = cloud.job(LOGS)
+    job.run(experiment=name, experiment_run="first", service_account="trainer@flights.iam.gserviceaccount.com")
+    (row,) = cloud.sdk.get_experiment_df(name).to_dict("records")
+    assert (row["run_name"], row["param.depth"], row["metric.accuracy"]) == ("first", 3, 0.75)
+
+
 def test_tuning_tries_values_and_tells_what_they_gave(cloud: Cloud) -> None:
     tuning_api = cloud.sdk.hyperparameter_tuning
     output = cloud.output()
@@ -190,20 +217,12 @@ def test_tuning_tries_values_and_tells_what_they_gave(cloud: Cloud) -> None:
 
 
 def test_a_failure_is_raised_with_the_programs_own_words_and_a_job_is_cancelled(cloud: Cloud) -> None:
-    def job(program: str) -> Any:
-        pool = {
-            "machine_spec": {"machine_type": "n1-standard-4"},
-            "replica_count": 1,
-            "container_spec": {"image_uri": "python:3.11", "command": ["python3", "-c", program]},
-        }
-        return cloud.sdk.CustomJob(display_name="job", worker_pool_specs=[pool])
-
-    failing = job("raise ValueError('no such delay')")
+    failing = cloud.job("raise ValueError('no such delay')")
     with pytest.raises(RuntimeError, match="The replica workerpool0-0 exited with a non-zero status of 1") as raised:
         failing.run()
     assert "ValueError: no such delay" in str(raised.value)
     assert failing.state.name == "JOB_STATE_FAILED"
-    running = job("import time; time.sleep(600)")
+    running = cloud.job("import time; time.sleep(600)")
     running.submit()
     deadline = time.monotonic() + 30
     while running.state.name != "JOB_STATE_RUNNING":
@@ -213,7 +232,7 @@ def test_a_failure_is_raised_with_the_programs_own_words_and_a_job_is_cancelled(
     while running.state.name != "JOB_STATE_CANCELLED":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    refused = job("pass")
+    refused = cloud.job("pass")
     refused.job_spec.worker_pool_specs[0].machine_spec.accelerator_type = "NVIDIA_TESLA_T4"
     refused.job_spec.worker_pool_specs[0].machine_spec.accelerator_count = 1
     with pytest.raises(Exception, match="mlparity has no accelerators"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,3 +189,33 @@ def test_failing_trials_fail_the_search_and_a_search_is_cancelled(bench: JobsBen
     done = bench.wait(partial(tuning, bench, name), *ENDED)
     assert done["state"] == "JOB_STATE_CANCELLED"
     assert {trial["state"] for trial in done["trials"]} == {"INFEASIBLE"}
+
+
+WAITS = """
+import json, os, time
+if not os.path.exists("/gcs/staging/go.txt"):
+    open("/gcs/staging/begun.txt", "w").write("1")
+    time.sleep(600)
+with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "w") as file:
+    file.write(json.dumps({"score": os.environ["CLOUD_ML_TRIAL_ID"]}))
+"""
+
+
+def test_what_was_cut_off_goes_on_after_a_restart(tmp_path: Path) -> None:
+    with JobsBench(tmp_path) as bench:
+        search = tune(bench, WAITS, {}, maxTrialCount=3, parallelTrialCount=1)
+        model = {"displayName": "late", "containerSpec": {"imageUri": SERVING}}
+        wait = 'import os, time\nif not os.path.exists("/gcs/staging/go.txt"): time.sleep(600)\n'
+        training = start(bench, wait + TRAINS, "late", modelToUpload=model)
+        bench.await_object("staging", "begun.txt")
+        bench.wait(partial(pipeline, bench, training), "PIPELINE_STATE_RUNNING")
+        bench.stop()
+        bench.bench.store.put_bytes("staging", "go.txt", b"go")
+        bench.start()
+        done = bench.wait(partial(tuning, bench, search), *ENDED)
+        assert done["state"] == "JOB_STATE_SUCCEEDED", bench.all_logs()
+        scores = [trial["finalMeasurement"]["metrics"][0]["value"] for trial in done["trials"]]
+        assert scores == [1, 2, 3]
+        done = bench.wait(partial(pipeline, bench, training), *PIPELINE_ENDED)
+        assert (done["state"], done["modelToUpload"]["versionId"]) == ("PIPELINE_STATE_SUCCEEDED", "1")
+        assert len(bench.call("JobService.ListCustomJobs", parent=PARENT)["customJobs"]) == 4
