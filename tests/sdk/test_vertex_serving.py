@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import threading
@@ -131,6 +132,7 @@ def test_two_models_share_an_endpoint_and_no_request_is_lost(cloud: Cloud) -> No
     status, headers, body = _post(cloud, f"{endpoint.resource_name}:rawPredict", b'{"instances": [[1, 2]]}')
     assert (status, headers["x-vertex-ai-deployed-model-id"]) == (200, second)
     assert np.allclose(json.loads(body)["predictions"], [300])
+    _one_connection_for_all(cloud, endpoint.resource_name)
     from google.api_core.exceptions import BadRequest
 
     with pytest.raises(BadRequest, match="Exception during sklearn prediction: X has 1 features"):
@@ -221,6 +223,20 @@ def _is_split(endpoint: Any, wanted: dict[str, tuple[float, float]], count: int)
         seen[answer.deployed_model_id] += 1
     statistic = sum((seen[name] - count * share) ** 2 / (count * share) for name, (_, share) in wanted.items())
     assert statistic < 24, seen
+
+
+def _one_connection_for_all(cloud: Cloud, endpoint: str) -> None:
+    """The router's process serves a connection that begins with a prediction, and passes on what is none."""
+    client = http.client.HTTPConnection("127.0.0.1", cloud.stack.config.gcp_port, timeout=30)
+    try:
+        client.request("POST", f"/v1/{endpoint}:predict", b'{"instances": [[1, 2]]}')
+        assert "predictions" in json.loads(client.getresponse().read())
+        client.request("GET", f"/v1/{endpoint}")
+        assert json.loads(client.getresponse().read())["name"] == endpoint
+        client.request("POST", f"/v1/{endpoint}:predict", b"{}")
+        assert json.loads(client.getresponse().read())["error"]["message"] == "Empty instances."
+    finally:
+        client.close()
 
 
 class _load:  # noqa: N801 - used as a function

@@ -37,7 +37,7 @@ from mlparity.stack.endpoint_capacities import EndpointCapacities
 from mlparity.stack.endpoint_plane import EndpointPlane
 from mlparity.stack.function_calls import function_invoker
 from mlparity.stack.google_plane import GooglePlane
-from mlparity.stack.hand_over import HandOver
+from mlparity.stack.hand_over import PREDICTIONS, HandOver
 from mlparity.stack.job_environment import role_variables
 from mlparity.stack.pipeline_starts import pipeline_starter
 from mlparity.stack.pipelines_plane import PipelinesPlane, pipeline_handlers
@@ -98,7 +98,9 @@ class ControlPlane:
         self._google = GooglePlane(config, on, self._endpoints, self._pipelines.vertex, admin)
         self._sagemaker.listen()
         on.connect()
-        self.hand_over = HandOver(self._endpoints.router)
+        router = self._endpoints.router
+        self.hand_over = HandOver(router, router.control_plane_path)
+        self.google_hand_over = HandOver(router, router.second_port_path, PREDICTIONS)
         self.app = self._aws_app(admin)
         self.google_app, self.pipelines_app = self._google.app, self._pipelines.app
 

@@ -1,4 +1,4 @@
-"""Connections of the AWS port that begin with an invocation are handed to the router's process, for good.
+"""Connections that begin with an invocation are handed to the router's process, for good.
 
 The first bytes of a connection tell. The router gets the connection's descriptor and those bytes over a socket pair
 (SCM_RIGHTS), and serves it without a hop through this process. Where the router does not take it at once, the
@@ -10,22 +10,44 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-_START = b"POST /endpoints/"
-_INVOCATION = re.compile(rb"POST /endpoints/[^/ \r\n]*/invocations(-response-stream)?[ ?]")
 _LINE = 512  # bytes in which an invocation's first line must have told that it is one
+
+
+@dataclass(frozen=True)
+class Invocations:
+    """How the requests of one port begin that are the router's."""
+
+    start: bytes
+    line: re.Pattern[bytes]
+
+    def may_come(self, first: bytes) -> bool:
+        """Whether more bytes are needed to tell."""
+        return self.start.startswith(first[: len(self.start)]) and b"\n" not in first and len(first) < _LINE
+
+
+SAGEMAKER = Invocations(
+    b"POST /endpoints/", re.compile(rb"POST /endpoints/[^/ \r\n]*/invocations(-response-stream)?[ ?]")
+)
+PREDICTIONS = Invocations(
+    b"POST /v1",
+    re.compile(
+        rb"POST /v1(beta1)?/projects/[^/ ?\r\n]+/locations/[^/ ?\r\n]+/endpoints/[^/: ?\r\n]+"
+        rb":(predict|rawPredict|streamRawPredict)[ ?]"
+    ),
+)
 
 
 class RouterEnds(Protocol):
     """What is needed of the router's process."""
 
     hand_over: socket.socket  # our end of the pair
-    control_plane_path: str  # where the router passes on what is not its own
 
     def wake(self) -> None:
         """Have the router started, if it is not needed yet."""
@@ -33,10 +55,12 @@ class RouterEnds(Protocol):
 
 
 class HandOver:
-    """Makes the protocols of uvicorn's connections."""
+    """Makes the protocols of uvicorn's connections. ``path``: where the router passes on what is not its own."""
 
-    def __init__(self, router: RouterEnds) -> None:
+    def __init__(self, router: RouterEnds, path: str, invocations: Invocations = SAGEMAKER) -> None:
+        self.invocations = invocations
         self._router = router
+        self._path = path
 
     def protocol(
         self,
@@ -51,7 +75,7 @@ class HandOver:
     async def open(self, config: Config, server_state: ServerState) -> asyncio.Server:
         """Listen for what the router passes on, with uvicorn's own protocol."""
         loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(lambda: http(config, server_state, {}), self._router.control_plane_path)
+        return await loop.create_unix_server(lambda: http(config, server_state, {}), self._path)
 
     def take(self, sock: socket.socket, data: bytes) -> bool:
         """Give a connection away; False: it stays."""
@@ -94,8 +118,9 @@ class FirstBytes(asyncio.Protocol):
         first, transport = self._first, self._transport
         if transport is None:
             return
-        found = _INVOCATION.match(first)
-        if found is None and _may_become_one(first):
+        invocations = self._owner.invocations
+        found = invocations.line.match(first)
+        if found is None and invocations.may_come(first):
             return
         if found is not None and self._owner.take(transport.get_extra_info("socket"), first):
             transport.pause_reading()  # what follows is the router's to read
@@ -106,10 +131,6 @@ class FirstBytes(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(first)
-
-
-def _may_become_one(first: bytes) -> bool:
-    return _START.startswith(first[: len(_START)]) and b"\n" not in first and len(first) < _LINE
 
 
 def http(config: Config, state: ServerState, app_state: dict[str, Any]) -> asyncio.Protocol:

@@ -57,9 +57,12 @@ def _beside(plane: ControlPlane, config: ControlPlaneConfig, arguments: argparse
     opened: list[Beside] = []
     google = getattr(plane, "google_app", None) or plane.app
     pipelines = getattr(plane, "pipelines_app", None) or plane.app
-    for app, fd in ((google, arguments.gcp_fd), (pipelines, arguments.pipelines_fd)):
-        if fd is not None:
-            opened.append(HttpPort(app, socket.socket(fileno=fd)).open)
+    if arguments.gcp_fd is not None:
+        hand_over: HandOver | None = getattr(plane, "google_hand_over", None)
+        port = HttpPort(google, socket.socket(fileno=arguments.gcp_fd), hand_over)
+        opened += [port.open, port.open_for_router] if hand_over is not None else [port.open]
+    if arguments.pipelines_fd is not None:
+        opened.append(HttpPort(pipelines, socket.socket(fileno=arguments.pipelines_fd)).open)
     if arguments.gateway_fd is not None:
         made = gateway(plane.app, config, google, getattr(plane, "grpc_port", lambda: 0))
         opened.append(partial(made.open, socket.socket(fileno=arguments.gateway_fd)))

@@ -12,6 +12,7 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -29,8 +30,10 @@ from mlparity.serving.routing.capture import Captured, CaptureSpool, SpoolSettin
 from mlparity.serving.routing.control import Channel
 from mlparity.serving.routing.dispatching import Dispatcher
 from mlparity.serving.routing.elsewhere import Elsewhere
+from mlparity.serving.routing.incoming import Handler
 from mlparity.serving.routing.listening import Parts, Sockets, route
 from mlparity.serving.routing.measuring import Measurements
+from mlparity.stack.hand_over import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class RouterSettings:
         return json.dumps(asdict(self))
 
 
-def _parts(settings: RouterSettings, elsewhere: str, channel: Channel) -> Parts:
+def _parts(settings: RouterSettings, elsewhere: Sequence[str], channel: Channel) -> Parts:
     import asyncio
     from random import Random
 
@@ -66,10 +69,15 @@ def _parts(settings: RouterSettings, elsewhere: str, channel: Channel) -> Parts:
 
     errors = Errors(settings.region, settings.account_id)
     signatures = Signatures(ask, clock)
-    runtime = RuntimeFront(dispatcher, signatures, errors, clock, random, Elsewhere(elsewhere, loop))
-    runtime_forwarded = RuntimeFront(dispatcher, signatures, errors, clock, random, None)
-    front = PredictionFront(dispatcher, clock, runtime)
-    return Parts(dispatcher, spool, front, PredictionFront(dispatcher, clock, runtime_forwarded))
+    aws, google = (Elsewhere(path, loop) for path in elsewhere)
+    runtime = RuntimeFront(dispatcher, signatures, errors, clock, random, aws)
+    predictions = PredictionFront(dispatcher, clock, google)
+    forwarded = RuntimeFront(dispatcher, signatures, errors, clock, random, None)
+
+    def handler(first: bytes) -> Handler:
+        return predictions if first.startswith(PREDICTIONS.start) else runtime
+
+    return Parts(dispatcher, spool, handler, PredictionFront(dispatcher, clock, forwarded))
 
 
 def _record(item: Captured) -> bytes:
@@ -85,7 +93,7 @@ def main() -> int:
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--listen", type=int, required=True)
     parser.add_argument("--handed", type=int, required=True)
-    parser.add_argument("--elsewhere", required=True, help="unix socket that serves what is no invocation")
+    parser.add_argument("--elsewhere", nargs=2, required=True, help="unix sockets that serve what is no invocation")
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -27,7 +27,7 @@ class Parts:
 
     dispatcher: Dispatcher
     spool: CaptureSpool
-    handle: Handler  # of connections that the control plane handed over
+    handle: Callable[[bytes], Handler]  # by their first bytes: of connections that the control plane handed over
     handle_forwarded: Handler  # of the control plane's own connections: it has decided that they are the router's
 
 
@@ -72,7 +72,7 @@ async def route(sockets: Sockets, make: Callable[[Channel], Parts]) -> None:
 class Handed:
     """Takes the connections that the control plane hands over."""
 
-    def __init__(self, sock: socket.socket, handle: Handler, connections: Connections) -> None:
+    def __init__(self, sock: socket.socket, handle: Callable[[bytes], Handler], connections: Connections) -> None:
         self._sock = sock
         self._handle = handle
         self._connections = connections
@@ -101,7 +101,7 @@ class Handed:
         client.setblocking(False)
         with contextlib.suppress(OSError):  # it is gone already
             await self._loop.connect_accepted_socket(
-                lambda: ServerConnection(self._handle, self._connections, first), client
+                lambda: ServerConnection(self._handle(first), self._connections, first), client
             )
 
 

@@ -72,7 +72,9 @@ class RouterProcess:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.socket_path)
         self._listener.listen(_BACKLOG)
-        self.control_plane_path = str(folder / "control-plane.sock")  # HTTP: what is not the router's own
+        # HTTP: what is not the router's own, of the connections of the stack's first port and of another one.
+        self.control_plane_path = str(folder / "control-plane.sock")
+        self.second_port_path = str(folder / "second-port.sock")
         self.hand_over, self._handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.hand_over.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FIRST_BYTES)
         self._keeper = threading.Thread(target=self._keep, name="router", daemon=True)
@@ -209,7 +211,8 @@ class RouterProcess:
     def _spawn(self, control: socket.socket) -> subprocess.Popen[bytes]:
         fds = (control.fileno(), self._listener.fileno(), self._handed.fileno())
         numbers = zip(("--control", "--listen", "--handed"), map(str, fds), strict=True)
-        command = [*self._launch.command, *chain.from_iterable(numbers), "--elsewhere", self.control_plane_path]
+        elsewhere = ("--elsewhere", self.control_plane_path, self.second_port_path)
+        command = [*self._launch.command, *chain.from_iterable(numbers), *elsewhere]
         with self._launch.log_path.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - the stack's own module
                 command,
