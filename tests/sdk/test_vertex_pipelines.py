@@ -121,7 +121,7 @@ def test_a_run_tells_its_tasks_artifacts_and_metrics(cloud: Cloud, first: Any, l
     assert [task.execution.metadata["output:Output"] for task in squares] == [1.0, 4.0, 9.0]
     assert tasks["total"].execution.metadata["output:Output"] == 14.0
     assert tasks[first.name].execution.metadata["input:rows"] == 5.0
-    assert tasks["say"].execution.metadata["output:Output"] == f"{label} in {first.name}"
+    assert tasks["say"].execution.metadata["output:Output"] == f"{label} in {first.name} of us-central1"
     data, model = tasks["make"].outputs["data"].artifacts[0], tasks["fit"].outputs["model"].artifacts[0]
     assert tasks["fit"].inputs["data"].artifacts[0].name == data.name
     assert (data.schema_title, data.metadata["rows"]) == ("system.Dataset", 5.0)
@@ -155,7 +155,7 @@ def test_equal_tasks_come_from_the_cache_unless_it_is_off(cloud: Cloud, first: A
     before, after = by_name(first), by_name(again)
     assert states(after, "make", "fit", "square", "total") == {"SKIPPED"}
     assert after["fit"].outputs["model"].artifacts[0].name == before["fit"].outputs["model"].artifacts[0].name
-    assert after["say"].execution.metadata["output:Output"] == f"{label} in {again.name}"
+    assert after["say"].execution.metadata["output:Output"] == f"{label} in {again.name} of us-central1"
     anew = cloud.run("flights", parameter_values=arguments, enable_caching=False)
     assert states(by_name(anew), "make", "fit", "say") == {"SUCCEEDED"}
     mine = cloud.sdk.PipelineJob.list(filter=f'labels.team="{label}"', enable_simple_view=True)

@@ -71,7 +71,7 @@ def flights(rows: int = 4, label: str = "") -> Outputs:
     made.set_env_variable("LABEL", "x")
     fitted = fit(data=made.outputs["data"])
     with dsl.If(fitted.outputs["Output"] > 0.5, name="good"):
-        say(text=label, where=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+        say(text=label, where="{{$.pipeline_job_name}} of {{$.pipeline_google_cloud_location}}")
     with dsl.Else(name="bad"):
         say(text="bad", where="")
     with dsl.ParallelFor([1, 2, 3], parallelism=2) as number:

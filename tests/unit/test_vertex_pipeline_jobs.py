@@ -167,8 +167,9 @@ def test_cancelling_and_deleting_one_and_many(twins: Twins) -> None:
 
 
 def test_what_cannot_run_is_refused_before_anything_is_kept(twins: Twins) -> None:
-    def refused(pipeline_job: dict[str, Any], **request: Any) -> tuple[str, str]:
-        answer = twins.refused("PipelineService.CreatePipelineJob", parent=PARENT, pipelineJob=pipeline_job, **request)
+    def refused(pipeline_job: dict[str, Any], version: str = "v1", **request: Any) -> tuple[str, str]:
+        asked = {"parent": PARENT, "pipelineJob": pipeline_job, **request}
+        answer = twins.refused("PipelineService.CreatePipelineJob", version, **asked)
         return answer.code, answer.message
 
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -186,6 +187,7 @@ def test_what_cannot_run_is_refused_before_anything_is_kept(twins: Twins) -> Non
     assert refused(job(), pipelineJobId="Upper")[0] == "INVALID_ARGUMENT"
     template = {"templateUri": "https://us-kfp.pkg.dev/p/r/t/v1", "runtimeConfig": {"gcsOutputDirectory": "gs://b"}}
     assert refused(template)[0] == "UNIMPLEMENTED"
+    assert refused(job(originalPipelineJobId="4"), "v1beta1")[0] == "UNIMPLEMENTED"
     assert listed(twins, "") == []
     create(twins, "taken")
     assert refused(job(), pipelineJobId="taken")[0] == "ALREADY_EXISTS"

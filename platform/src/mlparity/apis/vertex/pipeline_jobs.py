@@ -121,8 +121,8 @@ OPERATIONS = (
         "PipelineService.CreatePipelineJob",
         create,
         partial="an ID is taken for all locations of the stack; network, reserved_ip_ranges, psc_interface_config and "
-        "encryption_spec are kept and have no effect here; template_uri without pipeline_spec and default_runtime are "
-        "refused",
+        "encryption_spec are kept and have no effect here; template_uri without pipeline_spec, default_runtime and "
+        "reruns are refused",
     ),
     Operation("PipelineService.GetPipelineJob", get, partial="executor_detail is not told"),
     Operation("PipelineService.ListPipelineJobs", list_),

@@ -146,6 +146,8 @@ def _check_fields(start: Start) -> None:
     config = job.runtime_config
     if "default_runtime" in config.DESCRIPTOR.fields_by_name and config.HasField("default_runtime"):
         raise unimplemented("runtime_config.default_runtime: there are no persistent resources here.")
+    if getattr(job, "original_pipeline_job_id", 0) or getattr(job, "pipeline_task_rerun_configs", ()):
+        raise unimplemented("Pipeline jobs are not run again here: start a new one, its tasks come from the cache.")
     found = list(_violations(start))
     if found:
         raise invalid(found)
