@@ -207,9 +207,12 @@ def test_a_version_that_fails_goes_back(world: World) -> None:
     for _ in range(3):
         world.tick()
     new = next(one["id"] for one in world.endpoint()["deployedModels"] if one["id"] != "1")
-    world.traffic(new, 10, 4)
+    world.traffic("1", 40, 4)  # requests that no model can answer
+    world.traffic(new, 10, 2)
+    assert world.tick() is CycleState.ROLLING_OUT
+    world.traffic(new, 10, 6)
     assert world.tick() is CycleState.ROLLED_BACK
-    assert "40.0% failed (at most 10.0%)" in world.cycle().history[-1].reason
+    assert "40.0% failed (10.0% of the old one's; at most 10.0% more)" in world.cycle().history[-1].reason
     world.settled()
     assert world.endpoint()["trafficSplit"] == {"1": 100}
     assert [one["id"] for one in world.endpoint()["deployedModels"]] == ["1"]

@@ -33,7 +33,7 @@ class Ladder(BaseModel):
     steps: tuple[Annotated[int, Field(ge=1, le=_WHOLE)], ...] = (5, 25, 50, 100)
     step_seconds: Annotated[float, Field(ge=0)] = 60.0  # a step lasts at least so long
     min_requests: Annotated[int, Field(ge=0)] = 0  # to the new model in a step, before it is judged
-    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01  # of answers of the class 5xx
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01  # above that of the old model in the same time
     max_latency_ms: Annotated[float, Field(gt=0)] | None = None  # 95th percentile of the model's own time
 
     @model_validator(mode="after")
@@ -109,7 +109,7 @@ class Rollouts:
         if share == _WHOLE and not old:
             return RolloutState(Outcome.SUCCEEDED)
         if share:
-            wrong, ready = self._judge(found, new, share, ladder)
+            wrong, ready = self._judge(found, new, old, ladder)
             if wrong:
                 return self._back(endpoint, new, old, wrong)
             if not ready:
@@ -121,15 +121,19 @@ class Rollouts:
             self._split(endpoint, {new: following, **({old: _WHOLE - following} if old else {})})
         return RolloutState(Outcome.RUNNING)
 
-    def _judge(self, endpoint: Json, new: str, share: int, ladder: Ladder) -> tuple[str, bool]:
-        """What is wrong, "" for nothing, and whether the step has lasted long enough."""
+    def _judge(self, endpoint: Json, new: str, old: str, ladder: Ladder) -> tuple[str, bool]:
+        """What is wrong, "" for nothing, and whether the step has lasted long enough.
+
+        Requests that no model can answer (4xx) fail at the old one, too: what counts is the difference.
+        """
         since = datetime.fromisoformat(endpoint["updateTime"])
-        name = endpoint["name"]
-        seen = self._seen(f"{region_of(name)}/{id_of(name)}", new, since)
+        name, share = endpoint["name"], endpoint["trafficSplit"][new]
+        seen, before = (self._seen(f"{region_of(name)}/{id_of(name)}", one, since) for one in (new, old))
         enough = seen.requests >= max(1, ladder.min_requests)
         told = f"at {share} % of the traffic, of {seen.requests} requests to deployed model {new}"
-        if enough and seen.error_rate > ladder.max_error_rate:
-            return f"{told} {seen.error_rate:.1%} failed (at most {ladder.max_error_rate:.1%})", False
+        if enough and seen.error_rate - before.error_rate > ladder.max_error_rate:
+            others = f"{before.error_rate:.1%} of the old one's; at most {ladder.max_error_rate:.1%} more"
+            return f"{told} {seen.error_rate:.1%} failed ({others})", False
         limit = ladder.max_latency_ms
         if enough and limit is not None and seen.latency_ms > limit:
             return f"{told} the 95th percentile took {seen.latency_ms:.1f} ms (at most {limit:g} ms)", False

@@ -21,7 +21,7 @@ _PERCENTILE = 0.95
 
 @dataclass(frozen=True)
 class Traffic:
-    """``errors``: answers of the class 5xx, and requests without one; ``latency_ms``: the 95th percentile."""
+    """``errors``: answers of the classes 4xx and 5xx, and requests without one; ``latency_ms``: the 95th percentile."""
 
     requests: int = 0
     errors: int = 0
@@ -63,9 +63,8 @@ class TrafficMeter:
         latencies: Counter[int] = Counter()
         for one in found:
             latencies.update(dict(one.model_latency))
-        return Traffic(
-            sum(one.invocations for one in found), sum(one.errors_5xx for one in found), _percentile(latencies) / 1000
-        )
+        errors = sum(one.errors_4xx + one.errors_5xx for one in found)
+        return Traffic(sum(one.invocations for one in found), errors, _percentile(latencies) / 1000)
 
 
 def _percentile(histogram: Counter[int]) -> float:
