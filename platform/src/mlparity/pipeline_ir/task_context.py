@@ -15,7 +15,7 @@ from mlparity.pipeline_ir.cel import holds
 from mlparity.pipeline_ir.definition import Component, Task
 from mlparity.pipeline_ir.kubernetes import PodSource
 from mlparity.pipeline_ir.placeholders import Facts
-from mlparity.pipeline_ir.plans import kind_of, passed_through
+from mlparity.pipeline_ir.plans import ITERATION, kind_of, passed_through
 from mlparity.pipeline_ir.recorder import Recorder, TaskRecord
 from mlparity.pipeline_ir.resolution import task_inputs
 from mlparity.pipeline_ir.root_runs import RootRun, RootRuns, metadata_id, task_id
@@ -56,8 +56,9 @@ class TaskAt:
 
     @property
     def facts(self) -> Facts:
-        """What its placeholders mean."""
-        return self.root.facts(self.task.display_name, self.id)
+        """What its placeholders mean. Its name is the one in its DAG, as with KFP's driver."""
+        name = self.task.display_name if self.task.name == ITERATION else self.task.name
+        return self.root.facts(name, self.id)
 
     @property
     def kind(self) -> TaskKind:
