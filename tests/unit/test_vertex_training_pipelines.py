@@ -176,10 +176,11 @@ def test_a_grid_is_searched_whole_and_the_best_measurement_may_count(bench: Jobs
 
 
 def test_failing_trials_fail_the_search_and_a_search_is_cancelled(bench: JobsBench) -> None:
-    name = tune(bench, "raise SystemExit(3)", {"algorithm": "RANDOM_SEARCH"}, maxFailedTrialCount=2)
+    name = tune(bench, "raise ValueError('no rows')", {"algorithm": "RANDOM_SEARCH"}, maxFailedTrialCount=2)
     done = bench.wait(partial(tuning, bench, name), *ENDED)
     assert (done["state"], done["error"]["code"]) == ("JOB_STATE_FAILED", 3)
-    assert "exited with a non-zero status of 3" in done["error"]["message"]
+    assert "exited with a non-zero status of 1" in done["error"]["message"]
+    assert "ValueError: no rows" in done["error"]["message"]
     assert done["trials"][0]["state"] == "INFEASIBLE"
     silent = bench.wait(partial(tuning, bench, tune(bench, "pass", {}, maxTrialCount=1)), *ENDED)
     assert "without having reported the metric score" in silent["trials"][0]["infeasibleReason"]

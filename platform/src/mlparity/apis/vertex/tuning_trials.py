@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mlparity.apis.vertex import tuning_contract as contract
 from mlparity.apis.vertex.context import Vertex
-from mlparity.apis.vertex.job_states import Json, job_error, written
+from mlparity.apis.vertex.custom_jobs import CUSTOM_JOBS
+from mlparity.apis.vertex.job_states import Json, written
 from mlparity.engine.jobs import Job
 from mlparity.engine.tuning.tunings import Trial, TrialState, Tuning
 from mlparity.errors import NotFoundError
@@ -33,7 +34,7 @@ def _rendered(vertex: Vertex, tuning: Tuning, trial: Trial) -> Json:
         if trial.succeeded:
             shown["finalMeasurement"] = job.results["final"]
     if shown["state"] == "INFEASIBLE":
-        shown["infeasibleReason"] = _reason(tuning, trial, job)
+        shown["infeasibleReason"] = _reason(vertex, tuning, trial, job)
     return shown
 
 
@@ -45,13 +46,16 @@ def _state(trial: Trial, job: Job | None) -> str:
     return "STOPPING" if job is not None and job.stop_requested_at is not None else "ACTIVE"
 
 
-def _reason(tuning: Tuning, trial: Trial, job: Job | None) -> str:
+def _reason(vertex: Vertex, tuning: Tuning, trial: Trial, job: Job | None) -> str:
     if trial.state is TrialState.STOPPED:
         return "The trial was cancelled."
     if trial.state is TrialState.COMPLETED:
         return f"The trial's program ended without having reported the metric {tuning.plan.metric}."
-    error = job_error(job, "") if job is not None else None
-    return error["message"] if error else "The trial's job could not be started, or was deleted."
+    try:
+        resource = vertex.documents.get(CUSTOM_JOBS.message, job.request["name"]).body["resource"] if job else {}
+    except NotFoundError:
+        resource = {}
+    return str(resource.get("error", {}).get("message", "The trial's job could not be started, or was deleted."))
 
 
 def _job(vertex: Vertex, trial: Trial) -> Job | None:
