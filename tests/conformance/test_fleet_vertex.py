@@ -17,13 +17,22 @@ from mlparity.engine.sandbox import SandboxExecutor, probe
 from mlparity.ids import SeededIds
 from mlparity.serving.endpoints.plans import ModelContainer, VariantPlan
 from mlparity.serving.fleet.deployment import Deployment, DeploymentPhase, DeploymentSpec
+from mlparity.serving.upstream import Streamed, Upstream
 from tests.conformance.fleet_fixture import IMAGE, Yard, ask, send
 
 ROWS = np.arange(6.0).reshape(3, 2)
 PROGRAM = """
 import json, os, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import threading
+go_on = threading.Event()
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def stream(self):
+        self.send_response(200); self.send_header("transfer-encoding", "chunked"); self.end_headers()
+        self.wfile.write(b"5\\r\\nfirst\\r\\n"); self.wfile.flush()
+        go_on.wait(30)
+        self.wfile.write(b"6\\r\\nsecond\\r\\n0\\r\\n\\r\\n")
     def answer(self, status, document):
         body = json.dumps(document).encode()
         self.send_response(status); self.send_header("content-type", "application/json")
@@ -34,12 +43,16 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path != "/score":
             return self.answer(404, {})
+        if body == b"stream":
+            return self.stream()
+        if body == b"go on":
+            go_on.set()
         if self.headers["content-type"] != "application/json":
             return self.answer(200, {"raw": body.decode()})
         told = {name: os.environ.get(name, "") for name in ("AIP_STORAGE_URI", "AIP_DEPLOYED_MODEL_ID")}
         self.answer(200, {"predictions": [sum(row) for row in json.loads(body)["instances"]], "metadata": told})
     def log_message(self, *_): pass
-HTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
 """
 
 
@@ -84,6 +97,13 @@ def test_a_program_of_the_models_owner_serves(yard: Yard) -> None:
     answer = ask(ready.sockets[0], {"instances": [[1, 2], [3, 4]]})
     assert answer == {"predictions": [3, 7], "metadata": environment}
     assert send(ready.sockets[0], b"bytes", "text/x").text == '{"raw": "bytes"}'
+    client = Upstream(ready.sockets[0])
+    streamed = client.stream("POST", "/invocations", b"stream", {"content-type": "text/x"}, 30)
+    assert isinstance(streamed, Streamed)
+    assert next(streamed.parts) == b"first"  # before the rest is there
+    assert send(ready.sockets[0], b"go on", "text/x").ok
+    assert b"".join(streamed.parts) == b"second"
+    client.close()
 
 
 def test_what_does_not_start_is_told_in_vertexs_words(yard: Yard) -> None:

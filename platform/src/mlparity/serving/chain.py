@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlparity.serving.exchange import Payload, RefusedError, Reply
-from mlparity.serving.upstream import Answer, NoAnswerError, Upstream, in_order
+from mlparity.serving.upstream import Answer, NoAnswerError, Streamed, Upstream, in_order
 
 _PING_SECONDS = 1.5  # less than what a ping of the whole chain may take
+_BYTES = "application/octet-stream"
 _FORWARDED = "x-amzn-"  # custom attributes and the like
 
 
@@ -40,15 +41,17 @@ class ChainModel:
             return False
 
     def invoke(self, payload: Payload) -> Reply:
-        """Through all of them. The first failure is the answer."""
+        """Through all of them. The first failure is the answer. What a single server streams is streamed."""
         headers = {name: value for name, value in payload.headers.items() if name.startswith(_FORWARDED)}
         steps = [
             _Step(number, server, self._predict, headers, self._timeout)
             for number, server in enumerate(self._servers, 1)
         ]
         said = payload.headers
+        if len(steps) == 1:
+            return steps[0].streamed(payload.body, said.get("content-type", ""), said.get("accept", ""))
         answer = in_order(steps, payload.body, said.get("content-type", ""), said.get("accept", ""))
-        return Reply(answer.body, answer.content_type or "application/octet-stream", answer.status)
+        return Reply(answer.body, answer.content_type or _BYTES, answer.status)
 
 
 class _Step:
@@ -60,11 +63,25 @@ class _Step:
         self._timeout = timeout
 
     def __call__(self, body: bytes, content_type: str, accept: str) -> Answer:
-        headers = {**self._headers, "accept": accept or "*/*"}
-        if content_type:
-            headers["content-type"] = content_type
         try:
-            return self._server.request("POST", self._path, body, headers, self._timeout)
+            return self._server.request("POST", self._path, body, self._with(content_type, accept), self._timeout)
         except NoAnswerError as error:
-            status = 504 if error.timed_out else 502
-            raise RefusedError(status, f"container {self._number} did not answer: {error}") from error
+            raise self._silent(error) from error
+
+    def streamed(self, body: bytes, content_type: str, accept: str) -> Reply:
+        """The answer, part by part where it comes so."""
+        try:
+            answer = self._server.stream("POST", self._path, body, self._with(content_type, accept), self._timeout)
+        except NoAnswerError as error:
+            raise self._silent(error) from error
+        media = answer.content_type or _BYTES
+        if isinstance(answer, Streamed):
+            return Reply(b"", media, answer.status, answer.parts)
+        return Reply(answer.body, media, answer.status)
+
+    def _with(self, content_type: str, accept: str) -> Mapping[str, str]:
+        headers = {**self._headers, "accept": accept or "*/*"}
+        return {**headers, "content-type": content_type} if content_type else headers
+
+    def _silent(self, error: NoAnswerError) -> RefusedError:
+        return RefusedError(504 if error.timed_out else 502, f"container {self._number} did not answer: {error}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+T = TypeVar("T")
 _OK = range(200, 300)
+_PART = 65536  # bytes, at most
 _STALE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
 
@@ -39,6 +42,15 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """The head of an answer whose body comes part by part. Read all ``parts``, or close them."""
+
+    status: int
+    content_type: str
+    parts: Generator[bytes]
+
+
 class Upstream:
     """A model server at ``address``: the path of a unix socket, or ``HOST:PORT``. Any thread."""
 
@@ -48,11 +60,37 @@ class Upstream:
 
     def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         """Ask once. ``timeout`` is for each wait on the socket. Raises ``NoAnswerError``."""
+        return self._exchange(method, path, body, headers, timeout, self._whole)
+
+    def stream(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Answer | Streamed:
+        """The same; an answer whose length the server does not tell comes as it is sent."""
+
+        def take(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Answer | Streamed:
+            if not response.chunked:
+                return self._whole(connection, response)
+            content_type = response.headers.get("content-type", "")
+            return Streamed(response.status, content_type, self._parts(connection, response))
+
+        return self._exchange(method, path, body, headers, timeout, take)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        take: Callable[[http.client.HTTPConnection, http.client.HTTPResponse], T],
+    ) -> T:
         while True:
             kept = self._idle.pop() if self._idle else None
             connection = kept or self._connect(timeout)
             try:
-                return self._ask(connection, method, path, body, headers, timeout)
+                connection.sock.settimeout(timeout)
+                connection.request(method, path, body, dict(headers))
+                return take(connection, connection.getresponse())
             except TimeoutError as error:
                 connection.close()
                 raise NoAnswerError(str(error), timed_out=True) from error
@@ -76,24 +114,25 @@ class Upstream:
             ) from error
         return connection
 
-    def _ask(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        timeout: float,
-    ) -> Answer:
-        connection.sock.settimeout(timeout)
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
+    def _whole(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Answer:
         answer = Answer(response.status, response.headers.get("content-type", ""), response.read())
+        self._put_back(connection, response)
+        return answer
+
+    def _parts(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Generator[bytes]:
+        try:
+            while part := response.read1(_PART):
+                yield part
+        except BaseException:
+            connection.close()
+            raise
+        self._put_back(connection, response)
+
+    def _put_back(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
         if response.will_close:
             connection.close()
         else:
             self._idle.append(connection)
-        return answer
 
 
 def in_order(
