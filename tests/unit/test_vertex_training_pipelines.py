@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlparity.apis.vertex.tuning_contract import measurements
 from tests.vertex_bench import PARENT
 from tests.vertex_jobs_bench import JobsBench, script
 
@@ -220,3 +222,19 @@ def test_what_was_cut_off_goes_on_after_a_restart(tmp_path: Path) -> None:
         done = bench.wait(partial(pipeline, bench, training), *PIPELINE_ENDED)
         assert (done["state"], done["modelToUpload"]["versionId"]) == ("PIPELINE_STATE_SUCCEEDED", "1")
         assert len(bench.call("JobService.ListCustomJobs", parent=PARENT)["customJobs"]) == 4
+
+
+def test_reports_that_cannot_be_read_are_left_out() -> None:
+    lines = [
+        '{"score": "0.5", "global_step": "x", "timestamp": "never"}',
+        '{"score": "nan", "global_step": "1"}',
+        '{"loss": "1"}',
+        "[1]",
+        '{"score": "0.7", "global_step": "3", "timestamp": 12.5, "loss": 2}',
+        '{"score": "0.9", "glo',
+    ]
+    measured = measurements("\n".join(lines), ["score"], datetime.fromtimestamp(10, UTC))
+    assert measured == [
+        {"stepCount": "0", "metrics": [{"metricId": "score", "value": 0.5}]},
+        {"stepCount": "3", "metrics": [{"metricId": "score", "value": 0.7}], "elapsedDuration": "2.500000s"},
+    ]

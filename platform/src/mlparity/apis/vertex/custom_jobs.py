@@ -161,9 +161,9 @@ def _log_tail(vertex: Vertex, job: Job) -> str:
     instances = {instance.name: instance for instance in job.spec.instances}
     try:
         log = vertex.logs.create(instances[job.results["instance"]].log)
-    except StackError:  # this process was started without logs
+        return failure_text(log, job).partition("\n")[2]
+    except (StackError, OSError):  # this process was started without logs, or the disk is full
         return ""
-    return failure_text(log, job).partition("\n")[2]
 
 
 OPERATIONS = (

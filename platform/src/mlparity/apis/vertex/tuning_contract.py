@@ -70,9 +70,10 @@ def measurements(reports: str, metrics: Sequence[str], started: datetime | None)
         finite = [{"metricId": name, "value": value} for name, value in values.items() if math.isfinite(value)]
         if not finite:
             continue
-        made: Json = {"stepCount": str(int(_number(report.get("global_step", 0)))), "metrics": finite}
-        if started is not None and "timestamp" in report:
-            made["elapsedDuration"] = f"{max(0.0, _number(report['timestamp']) - started.timestamp()):.6f}s"
+        step, at = _number(report.get("global_step", 0)), _number(report.get("timestamp"))
+        made: Json = {"stepCount": str(int(step) if math.isfinite(step) else 0), "metrics": finite}
+        if started is not None and math.isfinite(at):
+            made["elapsedDuration"] = f"{max(0.0, at - started.timestamp()):.6f}s"
         found.append(made)
     return found
 
