@@ -20,7 +20,7 @@ from tests.conformance.gcs_fixtures import LOCATION, PROJECT, PROJECT_NUMBER
 from tests.conformance.s3_fixtures import REGION, serve
 
 QUARTER = 256 * 1024
-CHUNKS = 400
+CHUNKS = 120
 
 UPLOADER = f"""
 import asyncio, sys
