@@ -76,6 +76,7 @@ def test_two_models_share_traffic_and_one_goes(twins: Twins) -> None:
     name = create(twins, "two")
     limited = {"name": name, "clientConnectionConfig": {"inferenceTimeout": "7s"}}
     assert twins.call("EndpointService.UpdateEndpointLongRunning", endpoint=limited)["done"]
+    model = twins.call("ModelService.GetModel", name=f"{PARENT}/models/good")
     done = deploy(twins, name, split={"0": 100}, id="11")
     made = done["response"]["deployedModel"]
     assert (made["id"], made["modelVersionId"], made["displayName"]) == ("11", "1", "good")
@@ -84,6 +85,8 @@ def test_two_models_share_traffic_and_one_goes(twins: Twins) -> None:
     deploy(twins, name, split={"11": 80, "0": 20}, id="22", model="good@default", displayName="second")
     found = twins.call("EndpointService.GetEndpoint", name=name)
     assert (found["trafficSplit"], len(found["deployedModels"])) == ({"11": 80, "22": 20}, 2)
+    again = twins.call("ModelService.GetModel", name=f"{PARENT}/models/good")
+    assert again["etag"] == model["etag"]  # who has the model from before may still update it
     for bench in benches(twins):
         assert shares(bench, "two") == {"11": 0.8, "22": 0.2}
         (plan,) = [one.plan for one in bench.hosted.hosting.find(LOCATION, "two").variants if one.name == "22"]

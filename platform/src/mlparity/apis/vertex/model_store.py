@@ -27,6 +27,8 @@ MODELS = ResourceKind("Model", "models")
 VERSION = "ModelVersion"  # the kind of a version's document
 DEFAULT = "default"
 SHARED = ("displayName", "description")  # fields that are the model's, whatever the version
+# What updates change, and so what an etag is of: deployments and aliases come and go without one.
+_UPDATED = ("name", "versionId", *SHARED, "versionDescription", "labels")
 _CHUNK = 500
 Json = dict[str, Any]
 
@@ -207,7 +209,7 @@ def rendered(record: ModelRecord, version: str, resource: Mapping[str, Any]) -> 
         "deployedModels": deployed,
     }
     shown = {field: value for field, value in shown.items() if value not in ({}, [])}
-    content = json.dumps(shown, sort_keys=True).encode()
+    content = json.dumps([shown.get(field) for field in _UPDATED], sort_keys=True).encode()
     return {**shown, "etag": f"AMEw9y{hashlib.sha256(content).hexdigest()[:26]}"}
 
 
