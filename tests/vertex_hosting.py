@@ -15,7 +15,6 @@ from mlparity.serving.upstream import Answer, NoAnswerError
 from mlparity.state import Database
 from mlparity.testing.serving import FakeFleet, FakeRouter
 
-
 _NO_ENDPOINT = b'{"error": {"code": 404, "status": "NOT_FOUND", "message": "The Endpoint does not exist."}}'
 
 
