@@ -175,6 +175,9 @@ def test_a_failed_task_fails_the_job_in_vertex_words(cloud: Cloud) -> None:
     assert job.has_failed
     tasks = by_name(job)
     assert "the data is too old" in tasks["refuse"].error.message
+    custom_job = cloud.sdk.CustomJob.get(tasks["refuse"].executor_detail.container_detail.main_job)
+    assert custom_job.state.name == "JOB_STATE_FAILED"
+    assert "exited with a non-zero status of 1" in custom_job.error.message
     assert states(tasks, "say") == {"NOT_TRIGGERED"}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from google.protobuf.json_format import MessageToDict
 
-from mlparity.apis.vertex import job_contract_checks
+from mlparity.apis.vertex import job_contract_checks, pipeline_tasks_jobs
 from mlparity.apis.vertex.context import API, Vertex
 from mlparity.apis.vertex.errors import failed_precondition, not_found
 from mlparity.apis.vertex.job_contract import JobFacts, job_spec
@@ -77,8 +77,8 @@ def start(vertex: Vertex, name: str, resource: Json, *, trial: str = "", owner: 
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
-    """GetCustomJob."""
-    return CUSTOM_JOBS.get(vertex, call.api, request.name)
+    """GetCustomJob: those of pipelines' tasks, too."""
+    return pipeline_tasks_jobs.find(vertex, call, request.name) or CUSTOM_JOBS.get(vertex, call.api, request.name)
 
 
 def list_(vertex: Vertex, request: Message, call: Call) -> Message:

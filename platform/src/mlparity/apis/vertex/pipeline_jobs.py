@@ -124,7 +124,7 @@ OPERATIONS = (
         "encryption_spec are kept and have no effect here; template_uri without pipeline_spec, default_runtime and "
         "reruns are refused",
     ),
-    Operation("PipelineService.GetPipelineJob", get, partial="executor_detail is not told"),
+    Operation("PipelineService.GetPipelineJob", get),
     Operation("PipelineService.ListPipelineJobs", list_),
     Operation("PipelineService.CancelPipelineJob", cancel),
     Operation("PipelineService.DeletePipelineJob", delete),

@@ -11,9 +11,10 @@ from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.operation import Call
 from mlparity.apis.vertex.pipeline_jobs_resource import FINAL, metadata_store, number_of, scope_of
+from mlparity.apis.vertex.pipeline_tasks_jobs import job_name
 from mlparity.metadata import MetadataStore, Node
 from mlparity.pipeline_ir.root_runs import metadata_id
-from mlparity.pipeline_ir.tasks import ArtifactValue, TaskDetail, TaskState, TaskValues
+from mlparity.pipeline_ir.tasks import ArtifactValue, TaskDetail, TaskKind, TaskState, TaskValues
 from mlparity.wire.google.descriptors import Message
 from mlparity.wire.google.status import Code
 
@@ -93,6 +94,7 @@ class _Telling:
             found.execution.CopyFrom(metadata_messages.message(self._call, self._store, execution))
         if task.state is TaskState.FAILED:
             found.error.CopyFrom(self._error(task))
+        self._add_jobs(found, task)
         self._add_states(found, task)
         self._add_artifacts(found.inputs, task.inputs)
         self._add_artifacts(found.outputs, task.outputs)
@@ -130,6 +132,13 @@ class _Telling:
                 f"Execution name: {self._store}/executions/{task.execution_id}"
             )
         return self._call.new("google.rpc.Status", code=Code.FAILED_PRECONDITION.number, message=message)
+
+    def _add_jobs(self, found: Message, task: TaskDetail) -> None:
+        """The custom jobs of its attempts."""
+        if task.job_ids and task.kind is TaskKind.CONTAINER:
+            *failed, last = [job_name(self._job.name, job_id) for job_id in task.job_ids]
+            found.executor_detail.container_detail.main_job = last
+            found.executor_detail.container_detail.failed_main_jobs.extend(failed)
 
     def _add_states(self, found: Message, task: TaskDetail) -> None:
         """The states that it went through, from its times."""
