@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlparity.serving.endpoints.record import SERVING, EndpointRecord
 from mlparity.serving.routing.table import EndpointTable
 
 _CLOSE = 1e-6
+_RESHAPED = "reshaped-"
 _EPISODES, _LENGTH = 40, 40
 
 
@@ -41,6 +43,16 @@ class Episode:
         """A revision that was never there before."""
         self.made += 1
         return revision(f"r{self.made}", a=(3, instances), b=(1, 1))
+
+    def reshaped(self, weight: int, *, more: bool, without_b: bool) -> Revision:
+        """What serves, with another weight, perhaps with one variant more, perhaps without one."""
+        self.made += 1
+        variants = {"a": (weight, 1)}
+        if not without_b:
+            variants["b"] = (1, 1)
+        if more:
+            variants[f"c{self.made}"] = (2, 2)
+        return replace(revision(f"r{self.made}", **variants), name=f"{_RESHAPED}{self.made}")
 
     def do(self, action: Callable[[], object]) -> None:
         """Something happens; if the process dies of it, it starts again."""
@@ -123,7 +135,7 @@ class Episode:
     def _check_shift(self, before: EndpointTable | None, after: EndpointTable) -> None:
         """Traffic only ever goes over, or back, to deployments that answer."""
         record = self.bench.service.repository.get(API, NAME)
-        if before is None or not before.in_service or record.rollout is None:
+        if before is None or not before.in_service or record.rollout is None or record.reshaping is not None:
             return
         green = {member.deployment for member in record.rollout.green.members}
         shares = [sum(_weights_of(table).get(name, 0.0) for name in green) for table in (before, after)]
@@ -136,6 +148,8 @@ class Episode:
             return
         if was is not None and was.rollout is not None and not was.rollout.phase.is_final:
             self.outcomes[now.rollout.id] += 1
+        if now.revision.name.startswith(_RESHAPED):
+            return
         if now.phase is EndpointPhase.IN_SERVICE and now.rollout.phase is not RolloutPhase.ROLLBACK_FAILED:
             went = now.rollout.phase is RolloutPhase.SUCCEEDED
             assert now.revision == (now.rollout.to_revision if went else now.rollout.from_revision)
@@ -173,6 +187,7 @@ _EVENTS: dict[str, tuple[int, Callable[[Random], Any]]] = {  # how often, and wi
     "alarm": (2, lambda random: random.random() < 0.5),
     "bad_model": (1, lambda _random: None),
     "scale": (1, lambda random: random.randint(1, 4)),
+    "reshape": (3, lambda random: (random.randint(1, 9), random.random() < 0.5, random.random() < 0.5)),
     "time": (8, lambda random: random.choice([1, 5, 10, 20, 31, 650])),
     "crash": (1, lambda _random: None),
     "fuse": (2, lambda random: random.randrange(14)),
@@ -199,6 +214,10 @@ def _play(episode: Episode, event: str, value: Any) -> None:  # noqa: C901 - a l
             fleet.failing[f"s3://models/r{episode.made + 1}"] = "no such model"
         case "scale":
             episode.do(lambda: bench.service.set_weights_and_capacities(API, NAME, {"a": (float(value), value)}))
+        case "reshape":
+            weight, more, without_b = value
+            wanted = episode.reshaped(weight, more=more, without_b=without_b)
+            episode.do(lambda: bench.service.reshape(API, NAME, wanted, {}))
         case "time":
             bench.clock.advance(value)
             episode.do(bench.tick)
