@@ -77,14 +77,20 @@ def test_a_job_runs_and_tells_its_tasks_and_lineage(twins: Twins) -> None:
 
 
 def test_lists_are_filtered_sorted_and_masked(twins: Twins) -> None:
+    registry = "https://us-kfp.pkg.dev/p/r/t"
     for number, name in enumerate(("train", "score", "score")):
-        create(twins, f"j{number}", spec=pipeline(name), displayName=f"job {number}", labels={"n": str(number)})
+        template = {"templateUri": f"{registry}/sha256:ab{number}"} if number else {}
+        create(
+            twins, f"j{number}", spec=pipeline(name), displayName=f"job {number}", labels={"n": str(number)}, **template
+        )
         until_begun(twins, f"j{number}", "count", "report")
         twins.advance(1)
     assert listed(twins, "") == ["j2", "j1", "j0"]
     assert listed(twins, 'pipeline_name="score"', orderBy="create_time") == ["j1", "j2"]
     assert listed(twins, 'display_name:"*1" OR labels.n="0"') == ["j1", "j0"]
     assert listed(twins, 'pipeline_job_user_id="j2" AND state!="PIPELINE_STATE_FAILED"') == ["j2"]
+    assert listed(twins, 'template_metadata.version="sha256:ab1"') == ["j1"]
+    assert listed(twins, f'template_uri:"{registry}*"') == ["j2", "j1"]
     assert listed(twins, 'create_time>"2026-01-01T00:00:00Z"') == ["j2", "j1"]
     page = service(twins, "ListPipelineJobs", parent=PARENT, pageSize=2)
     assert "jobDetail" not in page["pipelineJobs"][0]
@@ -145,6 +151,9 @@ def test_cancelling_and_deleting_one_and_many(twins: Twins) -> None:
 
     assert service(twins, "CancelPipelineJob", name=name_of("one")) == {}
     names = [name_of("one"), name_of("two"), name_of("done")]
+    missing = twins.refused("PipelineService.BatchCancelPipelineJobs", parent=PARENT, names=[*names, name_of("no")])
+    assert missing == twins.refused("PipelineService.GetPipelineJob", name=name_of("no"))
+    assert missing.code == "NOT_FOUND"
     operation = service(twins, "BatchCancelPipelineJobs", parent=PARENT, names=names)
     assert "done" not in operation
     assert listed(twins, 'state="PIPELINE_STATE_CANCELLING"') == ["two", "one"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlparity.apis.vertex.context import Vertex
-from mlparity.apis.vertex.errors import failed_precondition, invalid
+from mlparity.apis.vertex.errors import failed_precondition, invalid, not_found
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.operation import Call
 from mlparity.apis.vertex.pipeline_jobs_resource import FINAL, PIPELINE_JOBS
@@ -84,7 +84,9 @@ def _names(request: Message) -> list[str]:
 
 
 def _state(vertex: Vertex, name: str) -> str:
-    found = vertex.documents.get(PIPELINE_JOBS.message, name)
+    found = _found(vertex, name)
+    if found is None:
+        raise not_found(PIPELINE_JOBS.message, name)
     return str(found.body["resource"]["state"])
 
 

@@ -31,6 +31,7 @@ from mlparity.wire.google.descriptors import ApiVersion, Message
 from mlparity.wire.google.status import Violation
 
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
+_TEMPLATE_VERSION = re.compile(r"sha256:[0-9a-f]+")  # in the URI of a template in Artifact Registry
 _LONGEST_NAME = 128
 _MOST_LABELS = 64
 _BILLING_LABEL = "vertex-ai-pipelines-run-billing-id"
@@ -70,6 +71,8 @@ def begin(vertex: Vertex, api: ApiVersion, start: Start) -> Message:
         job.service_account = f"{number_of(vertex, job.name)}-compute@developer.gserviceaccount.com"
     if start.schedule:
         job.schedule_name = start.schedule
+    if version := _TEMPLATE_VERSION.search(job.template_uri):
+        job.template_metadata.version = version[0]
     with vertex.transaction():
         if vertex.runs.repository.exists(job_id):  # an id is taken for all locations of the stack
             raise already_exists("PipelineJob", job.name)
