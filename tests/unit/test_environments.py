@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import zipfile
 from pathlib import Path
@@ -81,3 +82,15 @@ def test_the_name_is_the_content() -> None:
 def test_other_kinds_are_ready_as_they_are(tmp_path: Path) -> None:
     host = Runtime("host", "host")
     assert Environments(tmp_path).ready(host) is host
+
+
+def test_packages_that_the_host_lacks_are_laid_over_what_it_has(tmp_path: Path, wheel: Path) -> None:
+    environments = Environments(tmp_path / "environments")
+    host = Runtime("host", "host")
+    assert environments.with_packages(host, ["sqlalchemy>=2", "absent; python_version < '3'"]) == host
+    added = environments.with_packages(host, [f"tiny-thing @ {wheel.as_uri()}"])
+    command = [added.python, "-c", "import tiny_thing, sqlalchemy; print(tiny_thing.VERSION)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1.2.3\n"
+    exact = Environments(tmp_path / "environments", exact=True).with_packages(host, [str(wheel)])
+    bare = subprocess.run([exact.python, "-c", "import sqlalchemy"], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError" in bare.stderr

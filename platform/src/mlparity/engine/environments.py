@@ -8,14 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from mlparity.engine.process import Runtime
 from mlparity.errors import RuntimeUnavailableError
@@ -23,6 +26,7 @@ from mlparity.errors import RuntimeUnavailableError
 # The control plane's environment is clean; what uv needs of the person's arrives under this prefix.
 BUILD_VARIABLE = "MLPARITY_BUILD_"
 _DONE = ".complete"
+_BESIDE = "mlparity-host.pth"  # names the folder of the packages that are there besides
 _TAIL = 1500  # characters of uv's message
 
 
@@ -53,13 +57,16 @@ class Environments:
     def with_packages(self, runtime: Runtime, packages: Sequence[str]) -> Runtime:
         """The runtime with ``packages`` (requirement specifiers) in it: as it is where the host has them all.
 
+        Where it has not, an environment with them is laid over the host's, as pip adds to what an image has.
         Containers and built-in algorithms have what they have. Raises ``RuntimeUnavailableError``.
         """
         if not packages or runtime.kind not in {"host", "venv"}:
             return self.ready(runtime)
         if runtime.kind == "host" and not self._exact and all(_is_installed(package) for package in packages):
             return runtime
-        return self.ready(replace(runtime, kind="venv", requirements=(*runtime.requirements, *packages)))
+        beside = runtime.kind == "host" and not self._exact
+        wanted = (*runtime.requirements, *packages)
+        return self.ready(replace(runtime, kind="venv", requirements=wanted, beside_host=beside))
 
     def _build(self, runtime: Runtime, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # half built, by somebody who was killed
@@ -68,13 +75,20 @@ class Environments:
         version = runtime.python_version or _own_version()
         _run(runtime, [uv, "venv", "--quiet", "--python", version, str(folder)])
         python = str(folder / "bin" / "python")
-        _run(runtime, [uv, "pip", "install", "--quiet", "--python", python, *runtime.requirements])
+        options: list[str] = []
+        if runtime.beside_host:
+            (own_packages(folder) / _BESIDE).write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
+            kept = folder / "host.txt"  # what they need besides is taken at the versions that the host has
+            kept.write_text("".join(f"{line}\n" for line in _host_versions(runtime.requirements)), "utf-8")
+            options = ["--constraints", str(kept)]
+        _run(runtime, [uv, "pip", "install", "--quiet", "--python", python, *options, *runtime.requirements])
         (folder / _DONE).write_text(json.dumps(list(runtime.requirements)) + "\n", "utf-8")
 
 
 def key(runtime: Runtime) -> str:
     """The environment's name: the same for the same interpreter version and requirements."""
-    content = json.dumps([runtime.python_version or _own_version(), sorted(runtime.requirements)])
+    host = _host_versions(()) if runtime.beside_host else []
+    content = json.dumps([runtime.python_version or _own_version(), sorted(runtime.requirements), *host])
     return f"{runtime.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
@@ -94,6 +108,31 @@ def requirement_lines(text: str) -> list[str]:
                 "name packages and versions only, as in `xgboost==3.0.5`",
             )
     return lines
+
+
+def own_packages(folder: Path) -> Path:
+    """Where an environment of this interpreter's version has its packages."""
+    return folder / "lib" / f"python{_own_version()}" / "site-packages"
+
+
+def _host_versions(without: Sequence[str]) -> list[str]:
+    """The packages of mlparity's environment as "name==version", but for those that are asked for by name."""
+    asked = {canonicalize_name(Requirement(package).name) for package in without if _is_requirement(package)}
+    return [f"{name}=={version}" for name, version in _host_packages() if name not in {*asked, "mlparity"}]
+
+
+@cache
+def _host_packages() -> Sequence[tuple[str, str]]:
+    """Name and version of every package of this environment, which stays as it is while the stack runs."""
+    return sorted((canonicalize_name(item.name), item.version) for item in metadata.distributions() if item.name)
+
+
+def _is_requirement(package: str) -> bool:
+    try:
+        Requirement(package)
+    except InvalidRequirement:
+        return False
+    return True
 
 
 def _is_installed(package: str) -> bool:

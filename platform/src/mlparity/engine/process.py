@@ -27,6 +27,8 @@ class Runtime:
     # kind "venv": what is installed, and for which Python ("3.11"; "" is this process's own version)
     requirements: Sequence[str] = ()
     python_version: str = ""
+    # kind "venv": it finds the packages of mlparity's own environment besides those that are installed in it
+    beside_host: bool = False
     image: str = ""  # kind "container": the image to run
 
 
