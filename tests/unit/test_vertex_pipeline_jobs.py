@@ -129,7 +129,7 @@ def test_a_failed_task_fails_the_job_by_its_policy(tmp_path: Path, policy: str, 
             f"Job (project_id = {PROJECT}, job_id = {number}) is failed due to the above error.",
         }
         tasks = {task["taskName"]: task for task in found["jobDetail"]["taskDetails"]}
-        assert tasks["fit"]["state"] == fit
+        assert tasks["fit"]["state"] == tasks["fit"]["pipelineTaskStatus"][-1]["state"] == fit
         assert tasks["report"]["error"]["message"].startswith("it broke; Failed to handle the pipeline task. Task: ")
         assert tasks["report"]["pipelineTaskStatus"][-1]["error"] == tasks["report"]["error"]
 
@@ -166,7 +166,10 @@ def test_cancelling_and_deleting_one_and_many(twins: Twins) -> None:
         (name_of("one"), "PIPELINE_STATE_CANCELLED"),
         (name_of("two"), "PIPELINE_STATE_CANCELLED"),
     ]
-    assert service(twins, "GetPipelineJob", name=name_of("one"))["error"]["code"] == 1
+    cancelled = service(twins, "GetPipelineJob", name=name_of("one"))
+    assert cancelled["error"]["code"] == 1
+    tasks = {task["taskName"]: task for task in cancelled["jobDetail"]["taskDetails"]}
+    assert (tasks["count"]["state"], tasks["count"]["error"]["code"]) == ("CANCELLED", 1)
 
     assert service(twins, "DeletePipelineJob", name=name_of("one"))["done"]
     both = service(twins, "BatchDeletePipelineJobs", parent=PARENT, names=names[1:])

@@ -17,6 +17,7 @@ from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.errors import already_exists, invalid, unimplemented
 from mlparity.apis.vertex.names import location_of, new_id, project_of, region_of
 from mlparity.apis.vertex.pipeline_jobs_resource import (
+    BILLING_LABEL,
     PENDING,
     PIPELINE_JOBS,
     PLACEHOLDERS,
@@ -34,7 +35,6 @@ _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _TEMPLATE_VERSION = re.compile(r"sha256:[0-9a-f]+")  # in the URI of a template in Artifact Registry
 _LONGEST_NAME = 128
 _MOST_LABELS = 64
-_BILLING_LABEL = "vertex-ai-pipelines-run-billing-id"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def begin(vertex: Vertex, api: ApiVersion, start: Start) -> Message:
     job_id = start.job_id or f"p{new_id(vertex.ids)}"
     job.name = f"{start.parent}/pipelineJobs/{job_id}"
     number = new_id(vertex.ids)
-    job.labels[_BILLING_LABEL] = number
+    job.labels[BILLING_LABEL] = number
     job.state = api.enum_number("PipelineState", PENDING)
     if not job.service_account:
         job.service_account = f"{number_of(vertex, job.name)}-compute@developer.gserviceaccount.com"

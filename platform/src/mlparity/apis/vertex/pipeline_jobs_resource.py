@@ -10,6 +10,7 @@ from mlparity.apis.vertex.names import location_of, project_number, project_of, 
 from mlparity.apis.vertex.resources import ResourceKind
 from mlparity.engine.runs import RunStatus
 
+BILLING_LABEL = "vertex-ai-pipelines-run-billing-id"  # the job's number, as the service sets it
 PIPELINE_JOBS = ResourceKind("PipelineJob", "pipelineJobs")
 
 # What pipelines may write in {{$.…}} beside KFP's own names.

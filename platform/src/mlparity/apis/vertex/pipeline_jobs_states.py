@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from mlparity.apis.vertex.context import API, Vertex
@@ -82,7 +83,8 @@ def _tell_outputs(vertex: Vertex, run: Run, name: str) -> None:
     events = [
         NewEvent(item.id, EventType.OUTPUT, path=output) for output, items in made.items() for item in items if item.id
     ]
-    vertex.metadata.of(scope_of(name)).add_events(metadata_id(run.id), events)
+    with suppress(NotFoundError):  # what a person has deleted meanwhile
+        vertex.metadata.of(scope_of(name)).add_events(metadata_id(run.id), events)
 
 
 def _error(vertex: Vertex, run: Run, document: Document) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mlparity.apis.vertex import metadata_messages
 from mlparity.apis.vertex.context import Vertex
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.operation import Call
-from mlparity.apis.vertex.pipeline_jobs_resource import FINAL, metadata_store, number_of, scope_of
+from mlparity.apis.vertex.pipeline_jobs_resource import BILLING_LABEL, FINAL, metadata_store, number_of, scope_of
 from mlparity.apis.vertex.pipeline_tasks_jobs import job_name
 from mlparity.metadata import MetadataStore, Node
 from mlparity.pipeline_ir.root_runs import metadata_id
@@ -18,13 +18,14 @@ from mlparity.pipeline_ir.tasks import ArtifactValue, TaskDetail, TaskKind, Task
 from mlparity.wire.google.descriptors import Message
 from mlparity.wire.google.status import Code
 
+_NOT_TRIGGERED = "NOT_TRIGGERED"
 _STATES: Mapping[TaskState, str] = {
     TaskState.PENDING: "PENDING",
     TaskState.RUNNING: "RUNNING",
     TaskState.CANCELING: "CANCELLING",
     TaskState.SUCCEEDED: "SUCCEEDED",
     TaskState.CACHED: "SKIPPED",  # Vertex's word for a cache hit
-    TaskState.SKIPPED: "NOT_TRIGGERED",
+    TaskState.SKIPPED: _NOT_TRIGGERED,
     TaskState.FAILED: "FAILED",
     TaskState.CANCELED: "CANCELLED",
 }
@@ -94,6 +95,8 @@ class _Telling:
             found.execution.CopyFrom(metadata_messages.message(self._call, self._store, execution))
         if task.state is TaskState.FAILED:
             found.error.CopyFrom(self._error(task))
+        elif task.state is TaskState.CANCELED:
+            found.error.CopyFrom(self._status(Code.CANCELLED, "The task was cancelled."))
         self._add_jobs(found, task)
         self._add_states(found, task)
         self._add_artifacts(found.inputs, task.inputs)
@@ -118,20 +121,25 @@ class _Telling:
 
     def _state(self, task: TaskDetail) -> str:
         if task.state is TaskState.PENDING and self._ended:  # what it waited for failed or was cancelled
-            return "NOT_TRIGGERED"
+            return _NOT_TRIGGERED
         return _STATES[task.state]
 
     def _error(self, task: TaskDetail) -> Message:
         if not task.job_ids:
             message = task.error
         else:
-            numbers = f"Project number: {number_of(self._vertex, self._job.name)}, Job id: {id_of(self._job.name)}"
+            numbers = (
+                f"Project number: {number_of(self._vertex, self._job.name)}, Job id: {self._job.labels[BILLING_LABEL]}"
+            )
             message = (
                 f"{task.error}; Failed to handle the pipeline task. Task: {numbers}, Task id: {_number(task.id)}, "
                 f"Task name: {task.name}, Task state: FAILED, "
                 f"Execution name: {self._store}/executions/{task.execution_id}"
             )
-        return self._call.new("google.rpc.Status", code=Code.FAILED_PRECONDITION.number, message=message)
+        return self._status(Code.FAILED_PRECONDITION, message)
+
+    def _status(self, code: Code, message: str) -> Message:
+        return self._call.new("google.rpc.Status", code=code.number, message=message)
 
     def _add_jobs(self, found: Message, task: TaskDetail) -> None:
         """The custom jobs of its attempts."""
@@ -145,13 +153,15 @@ class _Telling:
         states = [("PENDING", task.created_at), ("RUNNING", task.started_at)]
         if task.state.is_final:
             states.append((self._state(task), task.ended_at or task.started_at or task.created_at))
+        elif self._state(task) == _NOT_TRIGGERED:
+            states.append((_NOT_TRIGGERED, self._job.end_time.ToDatetime(tzinfo=UTC)))
         for state, moment in states:
             if moment is not None:
                 status = found.pipeline_task_status.add(
                     state=self._call.api.enum_number("PipelineTaskDetail.State", state)
                 )
                 status.update_time.FromDatetime(moment)
-        if task.state is TaskState.FAILED:
+        if task.state in {TaskState.FAILED, TaskState.CANCELED}:
             found.pipeline_task_status[-1].error.CopyFrom(found.error)
 
     def _add_artifacts(self, into: Message, values: TaskValues) -> None:
