@@ -194,6 +194,8 @@ def register(  # noqa: PLR0913 - a component has its inputs
     registered.metadata["resourceName"] = uploaded.versioned_resource_name
     registered.metadata["verdict"] = verdict
     registered.metadata["default"] = better
+    registered.metadata["roc_auc"] = roc_auc
+    registered.metadata["champion_roc_auc"] = champion_score  # on the same flights
     return str(uploaded.versioned_resource_name)
 
 

@@ -34,13 +34,23 @@ def _of_lineage(call: Call, package: str, store: str) -> dict[str, Any]:
         if error.transient:
             raise
         return {}  # there is no metadata store before the first run
-    if not listed:
-        return {}
-    registered = listed[0]
+    # The registry has an artifact of its own for the version, and a deleted model's name may be used again: what the
+    # newest run says counts.
+    for registered in sorted(listed, key=lambda one: one["createTime"], reverse=True):
+        found = _of_run(call, registered)
+        if found:
+            return found
+    return {}
+
+
+def _of_run(call: Call, registered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run that made the artifact has logged; {} where no run made it."""
     graph = call("MetadataService.QueryArtifactLineageSubgraph", {"artifact": registered["name"], "maxHops": _HOPS})
     artifacts = {one["name"]: one for one in graph.get("artifacts", [])}
     events = graph.get("events", [])
     makers = {one["execution"] for one in events if one["artifact"] == registered["name"] and one["type"] == "OUTPUT"}
+    if not makers:
+        return {}
     read = {(one["execution"], one["artifact"]) for one in events if one["type"] == "INPUT"}
     models = {
         artifact
