@@ -127,6 +127,7 @@ def test_a_run_tells_its_tasks_artifacts_and_metrics(cloud: Cloud, first: Any, l
     assert (data.schema_title, data.metadata["rows"]) == ("system.Dataset", 5.0)
     assert cloud.text(data.uri) == "0\n1\n2\n3\n4"
     assert cloud.text(model.uri) == "mean 2.0"
+    assert model.metadata["made of"] == data.name  # programs see artifacts by their resource names
     assert tasks["fit"].outputs["metrics"].artifacts[0].metadata["accuracy"] == 0.875
 
 

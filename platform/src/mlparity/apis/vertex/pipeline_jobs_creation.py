@@ -98,6 +98,7 @@ def _request(vertex: Vertex, job: Message, job_id: str, scheduled_at: datetime |
         fail_slow=_policy(config) != "PIPELINE_FAILURE_POLICY_FAIL_FAST",
         labels=dict(job.labels),
         placeholders=_placeholders(job),
+        artifact_names=f"{metadata_store(job.name)}/artifacts/",
         vendor={"name": job.name},
     )
 
