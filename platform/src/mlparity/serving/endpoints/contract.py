@@ -44,10 +44,11 @@ class Endpoints(Protocol):
     def reshape(self, api: str, name: str, revision: Revision, request: Mapping[str, Any]) -> Endpoint:
         """Go to ``revision`` without new workers for the variants that are there already (by their names).
 
-        Those keep workers and counts, and get the revision's weights. The endpoint is UPDATING until all workers of
-        the variants that come answer; then all weights change at once, what goes finishes its requests and ends, and
-        the endpoint is IN_SERVICE. Where one that comes does not get ready everything stays as it was: IN_SERVICE
-        with ``failure_reason``. A revision may have no variant. Raises as ``update``.
+        Those stay what they are, with their workers and counts, and get the revision's weights. The endpoint is
+        UPDATING until all workers of the variants that come answer; then all weights change at once, what goes
+        finishes its requests and ends, and the endpoint is IN_SERVICE. Where one that comes does not get ready
+        everything stays as it was: IN_SERVICE with ``failure_reason``. A revision may have no variant.
+        Raises as ``update``.
         """
         ...
 

@@ -137,16 +137,21 @@ class EndpointService:
         with self.repository.transaction():
             before = self.repository.get(api, name)
             _require_idle(before)
-            known = {member.plan.name for member in before.blue.members}
+            known = {member.plan.name: member.plan for member in before.blue.members}
+            # A deployment's id always means the same model: what stays stays what it is.
+            plans = tuple(
+                replace(known[plan.name], weight=plan.weight) if plan.name in known else plan
+                for plan in revision.variants
+            )
             added = tuple(
                 Member(self.repository.new_deployment(), plan, plan.weight, plan.instances)
-                for plan in revision.variants
+                for plan in plans
                 if plan.name not in known
             )
             after = before.enter(
                 EndpointPhase.UPDATING,
                 now,
-                reshaping=Reshaping(revision, added),
+                reshaping=Reshaping(replace(revision, variants=plans), added),
                 update_request=request,
                 failure_reason="",
             )
