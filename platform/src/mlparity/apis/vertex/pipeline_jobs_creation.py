@@ -104,7 +104,8 @@ def _request(vertex: Vertex, job: Message, job_id: str, scheduled_at: datetime |
 
 
 def _placeholders(job: Message) -> Mapping[str, str]:
-    values = (project_of(job.name), region_of(job.name), job.service_account, job.network)
+    key = job.encryption_spec.kms_key_name
+    values = (project_of(job.name), region_of(job.name), job.service_account, job.network, key, "")
     return dict(zip(PLACEHOLDERS, values, strict=True))
 
 

@@ -13,12 +13,14 @@ from mlparity.engine.runs import RunStatus
 BILLING_LABEL = "vertex-ai-pipelines-run-billing-id"  # the job's number, as the service sets it
 PIPELINE_JOBS = ResourceKind("PipelineJob", "pipelineJobs")
 
-# What pipelines may write in {{$.…}} beside KFP's own names.
+# What pipelines may write in {{$.…}} beside KFP's own names: those of google_cloud_pipeline_components.placeholders.
 PLACEHOLDERS = (
     "pipeline_google_cloud_project_id",
     "pipeline_google_cloud_location",
     "pipeline_service_account",
     "pipeline_network",
+    "pipeline_encryption_key_name",
+    "pipeline_persistent_resource_id",
 )
 
 _PREFIX = "PIPELINE_STATE_"
