@@ -125,6 +125,7 @@ def test_a_run_tells_its_tasks_artifacts_and_metrics(cloud: Cloud, first: Any, l
     data, model = tasks["make"].outputs["data"].artifacts[0], tasks["fit"].outputs["model"].artifacts[0]
     assert tasks["fit"].inputs["data"].artifacts[0].name == data.name
     assert (data.schema_title, data.metadata["rows"]) == ("system.Dataset", 5.0)
+    assert data.metadata["where"] == f"{cloud.sdk.initializer.global_config.project} us-central1"
     assert cloud.text(data.uri) == "0\n1\n2\n3\n4"
     assert cloud.text(model.uri) == "mean 2.0"
     assert model.metadata["made of"] == data.name  # programs see artifacts by their resource names

@@ -20,8 +20,10 @@ class Outputs(NamedTuple):
 
 @dsl.component(base_image=_IMAGE)
 def make(rows: int, data: dsl.Output[dsl.Dataset]) -> int:
+    import os
     from pathlib import Path
 
+    data.metadata["where"] = f"{os.environ['GOOGLE_CLOUD_PROJECT']} {os.environ['CLOUD_ML_REGION']}"
     Path(data.path).write_text("\n".join(str(row) for row in range(rows)))
     data.metadata["rows"] = rows
     return rows

@@ -97,10 +97,21 @@ def _request(vertex: Vertex, job: Message, job_id: str, scheduled_at: datetime |
         scheduled_at=scheduled_at.strftime("%Y-%m-%dT%H:%M:%SZ") if scheduled_at else "",
         fail_slow=_policy(config) != "PIPELINE_FAILURE_POLICY_FAIL_FAST",
         labels=dict(job.labels),
+        environment=_environment(vertex, job.name),
         placeholders=_placeholders(job),
         artifact_names=f"{metadata_store(job.name)}/artifacts/",
         vendor={"name": job.name},
     )
+
+
+def _environment(vertex: Vertex, name: str) -> Mapping[str, str]:
+    """What programs find of where they run: by it the SDK inside a task works in the job's project and location."""
+    return {
+        "CLOUD_ML_PROJECT_ID": number_of(vertex, name),
+        "CLOUD_ML_REGION": region_of(name),
+        "GOOGLE_CLOUD_PROJECT": project_of(name),
+        "GOOGLE_CLOUD_REGION": region_of(name),
+    }
 
 
 def _placeholders(job: Message) -> Mapping[str, str]:
