@@ -201,6 +201,33 @@ def test_batch_predictions_write_files(cloud: Cloud) -> None:
         job.delete()
 
 
+def test_a_batch_prediction_is_cancelled(cloud: Cloud) -> None:
+    from google.api_core.exceptions import BadRequest
+
+    silent = cloud.sdk.Model.upload(
+        display_name="silent",
+        serving_container_image_uri="python:3.11",
+        serving_container_command=["python3", "-c", "import time; time.sleep(600)"],
+    )
+    cloud.bucket.blob("batch/one.jsonl").upload_from_string("[1]\n")
+    job = cloud.sdk.BatchPredictionJob.submit(
+        job_display_name="silent",
+        model_name=silent.resource_name,
+        instances_format="jsonl",
+        gcs_source=cloud.gs("batch/one.jsonl"),
+        gcs_destination_prefix=cloud.gs("batch/out"),
+        machine_type=MACHINE,
+    )
+    _until(lambda: job.state.name == "JOB_STATE_RUNNING", "the start of the job")
+    with pytest.raises(BadRequest, match="only ended jobs"):
+        job.api_client.delete_batch_prediction_job(name=job.resource_name)
+    job.cancel()
+    _until(job.done, "the end of the job")
+    assert (job.state.name, job.error.code) == ("JOB_STATE_CANCELLED", 1)
+    job.delete()
+    silent.delete()
+
+
 def _results(job: Any) -> tuple[list[Any], list[float], list[Any]]:
     """What the results show of the instances, the predictions, and the errors, of a job that succeeds."""
     _until(job.done, "the end of the job")

@@ -77,6 +77,8 @@ def test_capture_and_weights_change_without_a_new_worker(bench: Bench) -> None:
     capture = CapturePlan(50, "gs://logs/requests")
     after = _reshape(bench, replace(revision("two", a=(9, 1), b=(1, 1)), capture=capture))
     assert [one.deployment for one in after.variants] == [one.deployment for one in before.variants]
+    # The revision says another model of them: a deployment never changes its model.
+    assert {one.plan.containers[0].model_uri for one in after.variants} == {"s3://models/one"}
     published = bench.router.tables[KEY].capture
     assert published is not None
     assert (bench.shares(), published.destination) == ([0.9, 0.1], capture.destination)
