@@ -11,6 +11,7 @@ import pytest
 from mlparity.engine.jobs import Phase
 from mlparity.engine.runs import RunStatus
 from mlparity.metadata import NewNode
+from mlparity.pipeline_ir.root_runs import metadata_id
 from tests.vertex_bench import PARENT, PROJECT, Twins, VertexBench
 from tests.vertex_ir import benches, create, job, name_of, pipeline, until_begun, until_ended
 
@@ -222,3 +223,17 @@ def test_input_artifacts_and_old_parameters_reach_the_tasks(tmp_path: Path) -> N
         (artifact,) = tasks["report"]["inputs"]["data"]["artifacts"]
         assert (artifact["name"], artifact["uri"]) == (f"{STORE}/artifacts/data1", "gs://bucket/flights.csv")
         assert tasks["j1"]["execution"]["metadata"] == {"input:rows": 5}
+
+
+def test_a_run_goes_on_where_a_person_deletes_its_lineage(tmp_path: Path) -> None:
+    with VertexBench(tmp_path) as bench:
+        create(bench)
+        until_begun(bench, "j1", "count", "report")
+        store = bench.vertex.metadata.of(f"vertex/{PROJECT}/us-central1/default")
+        store.executions.delete(metadata_id("j1"))
+        store.contexts.delete("j1")
+        store.contexts.delete("train")
+        for task in ("count", "fit", "report"):
+            bench.piped.end("j1", task)
+        until_ended(bench, "j1", RunStatus.SUCCEEDED)
+        assert service(bench, "GetPipelineJob", name=name_of("j1"))["state"] == "PIPELINE_STATE_SUCCEEDED"

@@ -1,15 +1,18 @@
 """Writes what pipelines do into the metadata store: contexts, executions, artifacts and events.
 
 Names follow Vertex ML Metadata's system schemas; Kubeflow Pipelines writes the DAG's as ``system.DAGExecution``.
-Everything is written under ids that follow from the run, so that it can be written again after a crash.
+Everything is written under ids that follow from the run, so that it can be written again after a crash. What a person
+deletes while a pipeline runs is not written to any more; the pipeline goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlparity.errors import NotFoundError
 from mlparity.metadata.store import MetadataStore
 from mlparity.metadata.values import EventType, NewEvent, NewNode
 from mlparity.pipeline_ir.root_runs import RootRun, metadata_id
@@ -91,7 +94,8 @@ class Recorder:
         execution = self.run_execution(root)
         facts = _prefixed("output", outputs.parameters)
         store = self._stores(root.metadata_scope)
-        store.executions.update(execution, {"state": _STATES[state], "metadata": facts}, merge=True)
+        with _unless_deleted():
+            store.executions.update(execution, {"state": _STATES[state], "metadata": facts}, merge=True)
 
     def task_began(self, root: RootRun, task: TaskRecord) -> None:
         """The task's execution, with its inputs among its metadata."""
@@ -100,7 +104,8 @@ class Recorder:
         with store.transaction():
             if store.executions.ensure(new).state != new.state:  # another attempt
                 store.executions.update(new.id, {"state": new.state})
-            store.add_members(root.id, executions=[new.id])
+            with _unless_deleted():
+                store.add_members(root.id, executions=[new.id])
 
     def task_ended(
         self, root: RootRun, task: TaskRecord, state: TaskState, outputs: TaskValues, error: str = ""
@@ -113,10 +118,12 @@ class Recorder:
         with store.transaction():
             if store.executions.ensure(new).state != new.state:
                 store.executions.update(new.id, {"state": new.state, "metadata": facts}, merge=True)
-            if events:
-                store.add_events(new.id, events)
             made = {event.artifact for event in events if event.type is EventType.OUTPUT}
-            store.add_members(root.id, artifacts=made, executions=[new.id])
+            with _unless_deleted():
+                if events:
+                    store.add_events(new.id, events)
+            with _unless_deleted():
+                store.add_members(root.id, artifacts=made, executions=[new.id])
 
     def artifacts_made(self, root: RootRun, artifacts: Sequence[ArtifactValue]) -> None:
         """Store artifacts, which have ids."""
@@ -164,6 +171,11 @@ class Recorder:
         if task.kind is TaskKind.IMPORTER:
             return "system.ImporterWorkspaceExecution" if task.to_workspace else "system.ImporterExecution"
         return "system.DagExecution" if root.metadata_scope.startswith("vertex/") else "system.DAGExecution"
+
+
+def _unless_deleted() -> AbstractContextManager[None]:
+    """For writes to what a person may have deleted meanwhile."""
+    return suppress(NotFoundError)
 
 
 def _events(values: TaskValues, kind: EventType) -> list[NewEvent]:

@@ -18,8 +18,10 @@ UNKNOWN = 2  # gRPC: the failure is the program's own
 
 
 def details(api: Kubeflow, run_id: str) -> dict[str, Any]:
-    """``V2beta1RunDetails`` of a run that the engine knows."""
+    """``V2beta1RunDetails`` of a run that the engine knows. What never began in a run that has ended is not told."""
     tasks = api.pipelines.tasks(run_id)
+    if tasks[0].state.is_final:
+        tasks = [task for task in tasks if task.state is not TaskState.PENDING]
     children: dict[str, list[str]] = {}
     for task in tasks:
         children.setdefault(task.parent_id, []).append(task.id)
