@@ -31,7 +31,10 @@ def plan(place: Place, parts: Parts, arguments: Sequence[str]) -> Plan:  # noqa:
             Machines("pipeline steps", "pipeline step", runs * 6, "e2-standard-4"),
             Machines("deployed models", "deployment", 4 if place.local else 3, MACHINE, at_once=2),
         ],
-        removed=["the loop, the schedule, the monitoring job, the endpoint, the model, the pipeline jobs, the objects"],
+        removed=[
+            ("the loop, " if place.local else "")
+            + "the schedule, the monitoring job, the endpoint, the model, the pipeline jobs, the objects"
+        ],
         left=[
             "metadata of the pipeline runs in the default metadata store"
             + ("; logged requests below request-response-logging/" if place.local else ""),

@@ -51,9 +51,14 @@ def measure(endpoint: Any, flights: Flights) -> Measured:
             found.answered[endpoint.predict(instances=[instance]).deployed_model_id] += 1
         except GoogleAPICallError as error:
             found.failures += 1
-            found.first_failure = found.first_failure or " ".join(str(error).split())[:120]
+            found.first_failure = found.first_failure or _cause(error)
         found.seconds.append(time.monotonic() - begun)
     return found
+
+
+def _cause(error: GoogleAPICallError) -> str:
+    """The server's words without the URL."""
+    return " ".join(str(error.message).rpartition("Prediction failed: ")[2].split())[:120].rstrip('"')
 
 
 def deploy(endpoint: Any, model: Any, *, percentage: int) -> str:

@@ -27,13 +27,16 @@ def run(platform: Platform) -> Report:
     platform.on_google.init()
     began = time.monotonic()
     logging.disable(logging.INFO)  # the SDK's loggers say every call
-    clean_up(platform, loops)  # of an earlier run that was cut off
     try:
-        facts = _Story(platform, loops).tell()
+        clean_up(platform, loops)  # of an earlier run that was cut off
+        try:
+            facts = _Story(platform, loops).tell()
+        finally:
+            platform.say("8. Everything is taken away again")
+            clean_up(platform, loops)
+        left = left_over(platform)
     finally:
-        platform.say("8. Everything is taken away again")
-        clean_up(platform, loops)
-    left = left_over(platform)
+        logging.disable(logging.NOTSET)
     platform.check(not left, f"something is left: {left}")
     platform.say("   no endpoint, model, job, schedule or object is left")
     facts.append(("all of it", f"{time.monotonic() - began:.0f} s"))
@@ -118,6 +121,7 @@ class _Story:
         deployed = deploy(endpoint, model, percentage=0)
         why = climb(platform, endpoint, good, deployed, self._winter, self._case.requests)
         platform.check(bool(why), "the careless version went all the way up")
+        platform.check("unknown categories" in why or not platform.local, f"it failed for another reason: {why}")
         endpoint.undeploy(deployed)
         after = measure(endpoint, self._winter.part(0, 50))
         platform.check(
@@ -147,7 +151,9 @@ class _Story:
         cycle = retraining.follow(platform, loops, endpoint, july.part(_SUMMER_FLIGHTS, 1000), "ana")
         for item in cycle["history"]:
             platform.say(f"   {item['at'][11:19]}  {item['state']:18s} {item['reason']}")
-        return [("drift", told), *self._promoted(cycle, champion, july)]
+        facts = self._promoted(cycle, champion, july)
+        watch.retire(platform, monitor)
+        return [("drift", told), *facts]
 
     def _promoted(self, cycle: dict[str, Any], champion: Version, july: Flights) -> list[tuple[str, str]]:
         from google.cloud import aiplatform

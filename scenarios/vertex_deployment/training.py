@@ -68,6 +68,7 @@ def registered(platform: Platform, ended: Ended) -> Version:
 def careless(platform: Platform, winter: Flights) -> Version:
     """A version that knows one airport: it cannot take a flight from another, and nobody has tried."""
     import joblib
+    import numpy as np
     from google.cloud import aiplatform
     from google.cloud.storage import Blob
     from sklearn.compose import make_column_transformer
@@ -77,7 +78,9 @@ def careless(platform: Platform, winter: Flights) -> Version:
 
     known = winter.leaving("JFK")
     columns = make_column_transformer((OneHotEncoder(handle_unknown="error"), [5]), (StandardScaler(), [2, 3]))
-    estimator = make_pipeline(columns, LogisticRegression()).fit(known.instances, known.table["late"].to_numpy())
+    estimator = make_pipeline(columns, LogisticRegression()).fit(
+        np.array(known.instances), known.table["late"].to_numpy()
+    )
     stream = io.BytesIO()
     joblib.dump(estimator, stream)
     place = platform.on_google

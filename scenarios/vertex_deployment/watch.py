@@ -94,6 +94,15 @@ def run_once(platform: Platform, loops: Loops, job: Any, deployed: str) -> dict[
         time.sleep(0.3)
 
 
+def retire(platform: Platform, job: Any) -> None:
+    """Once a day is enough for a job whose deployed model is gone; and then it is paused."""
+    from google.cloud.aiplatform import model_monitoring
+
+    job.update(schedule_config=model_monitoring.ScheduleConfig(monitor_interval=24))
+    job.pause()
+    platform.check(job.state.name == "JOB_STATE_PAUSED", f"the monitoring job is {job.state.name}")
+
+
 def _until(platform: Platform, job: Any, wanted: str) -> Any:
     limit = 60.0 if platform.local else 3600.0
     began = time.monotonic()

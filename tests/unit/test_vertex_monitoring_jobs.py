@@ -182,6 +182,15 @@ def test_a_job_lives_on_the_clock(world: World) -> None:
     assert not world.run_due()
     world.runs.run_now(name.rpartition("/")[2])
     assert world.run_due()
+    undeployed = world.bench.call("EndpointService.UndeployModel", endpoint=endpoint, deployedModelId=DEPLOYED)
+    assert world.bench.vertex.operations.wait(undeployed["name"], 30).done
+    changed = {"name": name, "modelDeploymentMonitoringScheduleConfig": {"monitorInterval": "86400s"}}
+    world.bench.call(
+        "JobService.UpdateModelDeploymentMonitoringJob",
+        modelDeploymentMonitoringJob=changed,
+        updateMask="modelDeploymentMonitoringScheduleConfig",
+    )
+    assert world.get(name)["state"] == "JOB_STATE_RUNNING"
     world.bench.call("JobService.DeleteModelDeploymentMonitoringJob", name=name)
     told = world.bench.call("EndpointService.GetEndpoint", name=endpoint)
     assert "modelDeploymentMonitoringJob" not in told

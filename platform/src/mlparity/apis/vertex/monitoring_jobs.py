@@ -53,6 +53,7 @@ _MUTABLE = (
     "enable_monitoring_pipeline_logs",
     "stats_anomalies_base_directory",
 )
+_OBJECTIVES = "model_deployment_monitoring_objective_configs"
 _LOGGING = "predict_request_response_logging_config"
 
 
@@ -102,13 +103,15 @@ def update(vertex: Vertex, request: Message, call: Call) -> Message:
 
     def checked(after: Message) -> None:
         normalise(after)
-        endpoint = ENDPOINTS.get(vertex, call.api, after.endpoint)
-        check(after, {one.id for one in endpoint.deployed_models})
+        known = {one.deployed_model_id for one in after.model_deployment_monitoring_objective_configs}
+        if _OBJECTIVES in changed:  # else they stay, though what they name may be gone
+            known = {one.id for one in ENDPOINTS.get(vertex, call.api, after.endpoint).deployed_models}
+        check(after, known)
 
     with vertex.transaction():
         after = JOBS.update(vertex, call.api, job, paths, checked)
         private = dict(JOBS.load(vertex, call.api, after.name).private)
-        if "model_deployment_monitoring_objective_configs" in changed:
+        if _OBJECTIVES in changed:
             private.pop("training", None)
             after.ClearField("error")
             if call.api.enum_name("JobState", after.state) != PAUSED:
