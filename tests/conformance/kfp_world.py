@@ -93,7 +93,8 @@ class ScriptedPipelines:
 
     def tasks(self, root_run_id: str) -> Sequence[TaskDetail]:
         run = self.engine.repository.get(root_run_id)
-        root = TaskDetail(run.id, "", run.id, "root", "root", "root", TaskKind.DAG, TaskState.RUNNING)
+        state = TaskState.SUCCEEDED if run.status.is_final else TaskState.RUNNING
+        root = TaskDetail(run.id, "", run.id, "root", "root", "root", TaskKind.DAG, state)
         return [root, *(self._task(step) for step in self.engine.repository.steps(root_run_id).values())]
 
     def _task(self, step: Step) -> TaskDetail:
