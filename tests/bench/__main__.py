@@ -35,6 +35,7 @@ BENCHES = {
     "fan_out": "a pipeline of a hundred steps, all but two of them side by side",
     "five_steps": "a five-step scikit-learn pipeline",
     "cached": "the same five steps again, from the cache",
+    "kfp_runs": "compiled pipelines by kfp.Client: five steps, again from the cache, a loop of 200, no-ops",
     "serving": "requests a second and latencies of an endpoint, with a split and data capture",
 }
 
