@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from mlparity.apis.vertex import loop_events
 from mlparity.apis.vertex.loop_traffic import TrafficMeter
 from mlparity.engine.events import Event
 from mlparity.engine.runs import RunStatus
 from mlparity.errors import InvalidRequestError
+from mlparity.gateway import admin_loops
 from mlparity.monitoring.loop.cycles import Cycle, CycleState
 from mlparity.monitoring.loop.definition import LoopDefinition
+from mlparity.monitoring.loop.repository import LoopRepository
+from mlparity.monitoring.loop.service import LoopService
 from mlparity.serving.routing.measuring import VariantMetrics
 from mlparity.stack.retraining import vertex_loop
 from tests.vertex_bench import LOCATION, PARENT, VertexBench
@@ -80,8 +86,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.bench = VertexBench(folder)
-        self.meter = TrafficMeter(self.bench.clock)
-        self.loops = vertex_loop(self.bench.vertex, self.bench.dispatch, self.bench.database, self.meter, "staging")
+        self.restarted()
         for bucket in ("models", "staging"):
             self.bench.store.ensure_bucket(bucket)
         self.bench.store.put_bytes("models", "made/model.joblib", b"joblib")
@@ -97,6 +102,11 @@ class World:
                 "EndpointService.DeployModel", endpoint=ENDPOINT, deployedModel=deployed, trafficSplit={"0": 100}
             )
         )
+
+    def restarted(self) -> None:
+        """As after a restart: nothing but the database knows of loops."""
+        self.meter = TrafficMeter(self.bench.clock)
+        self.loops = vertex_loop(self.bench.vertex, self.bench.dispatch, self.bench.database, self.meter, "staging")
 
     def upload(self, roc_auc: float, aliases: tuple[str, ...] = (), model_id: str = "") -> None:
         spec: Any = {"imageUri": IMAGE, "predictRoute": "/p", "healthRoute": "/h"}
@@ -170,6 +180,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_an_anomaly_ends_in_a_promotion_up_the_ladder(world: World) -> None:
     world.upload(0.7)
+    world.restarted()
     world.retrained()
     assert world.cycle().state is CycleState.AWAITING_APPROVAL
     assert world.cycle().facts["package"] == f"{MODEL}@2"
@@ -177,6 +188,7 @@ def test_an_anomaly_ends_in_a_promotion_up_the_ladder(world: World) -> None:
     job = world.bench.call("PipelineService.GetPipelineJob", name=world.cycle().facts["execution"])
     assert job["runtimeConfig"]["parameterValues"] == {"months": [7.0]}
     world.approve()
+    world.restarted()
     assert world.tick() is CycleState.ROLLING_OUT
     assert "approved by ana" in world.cycle().history[-1].reason
     world.tick()  # deploys
@@ -190,6 +202,7 @@ def test_an_anomaly_ends_in_a_promotion_up_the_ladder(world: World) -> None:
     assert world.endpoint()["trafficSplit"] == {"1": 90, new["id"]: 10}
     world.tick(31)
     assert world.endpoint()["trafficSplit"][new["id"]] == 10  # nobody has asked it yet
+    world.restarted()
     world.traffic(new["id"], 20, 1)
     world.tick()
     assert world.endpoint()["trafficSplit"][new["id"]] == 100
@@ -247,3 +260,49 @@ def test_a_loop_that_cannot_work_is_refused(world: World) -> None:
         with pytest.raises(InvalidRequestError) as refused:
             world.loops.put(LoopDefinition.read(LOOP | change))
         assert told in str(refused.value)
+
+
+def test_the_commands_find_a_loop_whichever_vendor_has_it(world: World) -> None:
+    amazon = LoopService(
+        LoopRepository(world.bench.database, world.bench.clock, "sagemaker"),
+        _Anything(),  # type: ignore[arg-type]
+        lambda _pattern, _event: False,
+        world.bench.clock,
+        lambda: None,
+    )
+    app = Starlette(routes=admin_loops.routes("/", {"sagemaker": lambda: amazon, "vertex": lambda: world.loops}))
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers={"x-mlparity-command": "1"}
+    )
+
+    async def ask(method: str, path: str, document: Any = None) -> tuple[int, Any]:
+        found = await client.request(method, path, content=json.dumps(document))
+        return found.status_code, found.json()
+
+    async def story() -> None:
+        theirs = {**LOOP, "vendor": "sagemaker", "trigger": {"alarm": "a"}, "rollout": {}}
+        assert await ask("PUT", "/loops", theirs) == (
+            409,
+            {"what": "there is a loop flights already", "why": "it is one of vertex", "hint": "choose another name"},
+        )
+        assert (await ask("PUT", "/loops", {**theirs, "name": "theirs"}))[0] == 200
+        _, listed = await ask("GET", "/loops")
+        assert {(one["name"], one["definition"]["vendor"]) for one in listed["loops"]} == {
+            ("theirs", "sagemaker"),
+            ("flights", "vertex"),
+        }
+        assert (await ask("POST", "/loops/flights/pause"))[1]["paused"] is True
+        assert world.loops.show("flights")[0].paused
+        assert (await ask("GET", "/loops/none"))[0] == 404
+        assert (await ask("DELETE", "/loops/theirs"))[0] == 200
+        assert [loop.definition.name for loop in amazon.repository.all()] == []
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+class _Anything:
+    """Actions of a vendor where everything is there."""
+
+    def check(self, definition: LoopDefinition) -> None:
+        """It is."""

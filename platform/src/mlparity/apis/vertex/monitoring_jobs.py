@@ -216,7 +216,8 @@ def _endpoint(vertex: Vertex, call: Call, name: str) -> Message | None:
 
 _PARTIAL = (
     "skew and drift of features; training data as csv or jsonl in Cloud Storage; requests are read from the endpoint's "
-    "request-response logging, which the job turns on; emails and channels are kept, not sent; no BigQuery tables"
+    "request-response logging, which the job turns on; alerts are kept, not sent, and nothing goes to Cloud Logging; "
+    "no BigQuery tables"
 )
 OPERATIONS = (
     Operation("JobService.CreateModelDeploymentMonitoringJob", create, _PARTIAL),

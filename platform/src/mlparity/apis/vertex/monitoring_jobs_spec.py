@@ -52,6 +52,11 @@ def objectives(resource: Mapping[str, Any]) -> list[Objective]:
     return [_objective(one) for one in resource.get("modelDeploymentMonitoringObjectiveConfigs", [])]
 
 
+def schema_uri(resource: Mapping[str, Any]) -> str:
+    """Of the instances as they are analysed; without one, as they are sent; "" where neither is told."""
+    return str(resource.get("analysisInstanceSchemaUri") or resource.get("predictInstanceSchemaUri", ""))
+
+
 def interval(resource: Mapping[str, Any]) -> timedelta:
     """Between two runs."""
     return _seconds(resource["modelDeploymentMonitoringScheduleConfig"]["monitorInterval"])

@@ -20,6 +20,7 @@ from mlparity.apis.vertex.monitoring_jobs_spec import (
     Thresholds,
     interval,
     objectives,
+    schema_uri,
     window,
 )
 from mlparity.apis.vertex.monitoring_jobs_stored import (
@@ -163,7 +164,7 @@ class MonitoringRuns:
         if one.skew is None:
             return {}
         store = self._vertex.store
-        types = data.declared(data.schema(store, resource.get("analysisInstanceSchemaUri", "")))
+        types = data.declared(data.schema(store, schema_uri(resource)))
         found = data.distributions(data.training(store, one), types)
         folder = f"{self._base(name, resource)}/training/{one.deployed_model}"
         return {
@@ -210,7 +211,7 @@ class MonitoringRuns:
         """The window's features, against the training data and the window before."""
         vertex, name, resource = self._vertex, document.name, document.body["resource"]
         result = _Found(end - window(resource), end)
-        fields = data.schema(vertex.store, resource.get("analysisInstanceSchemaUri", ""))
+        fields = data.schema(vertex.store, schema_uri(resource))
         trained = document.body["private"]["training"].get(one.deployed_model, {})
         baselines = {SKEW: {feature: Distribution.from_json(told["stats"]) for feature, told in trained.items()}}
         before = [run for run in runs(vertex, name, one.deployed_model) if run["end"] < written(end)]
