@@ -64,7 +64,9 @@ def check_lineage(platform: Platform, resource_name: str) -> list[str]:
     from google.cloud import aiplatform
     from google.cloud.aiplatform import utils
 
-    found = aiplatform.Artifact.list(filter=f'metadata.resourceName.string_value="{resource_name}"')
+    # The registry has an artifact of its own for the version; the pipeline's is the one that leads back.
+    wanted = f'schema_title="system.Artifact" AND metadata.resourceName.string_value="{resource_name}"'
+    found = aiplatform.Artifact.list(filter=wanted)
     platform.check(len(found) == 1, f"{len(found)} artifacts stand for {resource_name}")
     client: Any = aiplatform.initializer.global_config.create_client(client_class=utils.MetadataClientWithOverride)
     graph = client.query_artifact_lineage_subgraph(request={"artifact": found[0].resource_name, "max_hops": 20})

@@ -31,6 +31,8 @@ def persons_environment(stack: RunningStack | None = None, **more: str) -> dict[
             "MLPARITY_DATA_DIR": str(stack.config.data_dir),
             "MLPARITY_AWS_PORT": str(stack.config.aws_port),
             "MLPARITY_MLFLOW_PORT": str(stack.config.mlflow_port),
+            "MLPARITY_GCP_PORT": str(stack.config.gcp_port),
+            "MLPARITY_PIPELINES_PORT": str(stack.config.pipelines_port),
             "MLPARITY_GATEWAY_PORT": str(stack.config.gateway_port),
         }
     return {**kept, **more}
