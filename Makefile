@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # What `make setup` and `venv` runtimes use beside the project's own dependencies.
 TOOLS := "pip>=25" "uv>=0.8" "hatchling>=1.27" "editables>=0.5"
 
-.PHONY: help setup run up down status test test-fast test-all soak lint format bench coverage lock clean
+.PHONY: help setup run up down status test test-more test-fast test-all soak lint format bench coverage lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,16 @@ status: $(STAMP) ## show what runs
 	@$(BIN)/mlparity status
 
 # Each group in a process of its own, JOBS at a time; the longest first, and sdk in two parts.
-GROUPS ?= sdk:2 conformance twin unit crash scenarios containers
+GROUPS ?= sdk:2 conformance unit crash scenarios
+# What takes minutes each, another version of a vendor's SDK, or a container engine.
+MORE ?= twin long containers
 JOBS ?= 3
 
 test: $(STAMP) ## set up and run the tests (ARGS="-k name" to choose, GROUPS="unit sdk" for some, JOBS=1 in turn)
 	@$(BIN)/python tests/run_groups.py --jobs $(JOBS) $(GROUPS) -- $(ARGS)
+
+test-more: $(STAMP) ## the tests that take longer: other versions of the vendors' SDKs, whole deployment loops, containers
+	@$(BIN)/python tests/run_groups.py --jobs $(JOBS) $(MORE) -- $(ARGS)
 
 test-fast: $(STAMP) ## only the tests without a stack
 	@$(BIN)/python -m pytest tests/unit tests/conformance -m "not slow" $(ARGS)

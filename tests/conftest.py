@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that the plugin below is found however pytest was started
+# So that the plugin below is found however pytest was started, and scenarios as `mlparity run` imports them.
+for _folder in (Path(__file__).parent, Path(__file__).parents[1]):
+    if str(_folder) not in sys.path:
+        sys.path.insert(0, str(_folder))
 pytest_plugins = ["stack_fixture"]
 
-_PERSONAL = ("AWS_", "MLPARITY_", "MLFLOW_", "SAGEMAKER_", "XDG_")
+_PERSONAL = (
+    "AWS_", "MLPARITY_", "MLFLOW_", "SAGEMAKER_", "XDG_", "GOOGLE_", "GCE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "KF_",
+    "GRPC_", "grpc_proxy", "no_grpc_proxy",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
