@@ -164,7 +164,8 @@ class JobService:
             return False
         try:
             stored = JobRun(self._means, self._enter, self._signals[job_id], job).run()
-            self._end(self.repository.get(job_id), stored)
+            job = self.repository.get(job_id)
+            self._end(job, stored)
         except ClosingError:
             return False
         except JobInterruptedError as interruption:
@@ -196,9 +197,9 @@ class JobService:
 
     def _end(self, job: Job, stored: dict[str, str]) -> None:
         if job.stop_requested_at is not None or job.results.get("timed_out"):
-            self._enter(job.id, Phase.STOPPED, results={"outputs": stored})
+            self._enter(job.id, Phase.STOPPED, known=job, results={"outputs": stored})
         elif job.exit_code == 0:
-            self._enter(job.id, Phase.COMPLETED, results={"outputs": stored})
+            self._enter(job.id, Phase.COMPLETED, known=job, results={"outputs": stored})
         else:
             reason = str(job.results.get("program_failure") or "")
             self._fail(job, JobFailedError(FailureKind.PROGRAM, reason), {"outputs": stored})
@@ -210,19 +211,22 @@ class JobService:
         self._enter(
             job.id,
             Phase.FAILED,
+            known=job,
             failure_reason=failure.reason[:REASON_LIMIT],
             results={"failure_kind": failure.kind.value, **(results or {})},
         )
 
-    def _enter(self, job_id: str, phase: Phase, **details: Any) -> Job:
+    def _enter(self, job_id: str, phase: Phase, *, known: Job | None = None, **details: Any) -> Job:
         """Record the phase; where the database refuses (a full disk), again until it does not.
+
+        ``known``: the job, where it has just been read.
 
         Raises ``StateError`` only while the service starts, or where it closes meanwhile; the next start goes on from
         the phase before.
         """
         if phase.is_final:
-            results = {**details.pop("results", {}), **self._means.tracking.end(self.repository.get(job_id), phase)}
-            details["results"] = results
+            ended = self._means.tracking.end(known or self.repository.get(job_id), phase)
+            details["results"] = {**details.pop("results", {}), **ended}
         while True:
             try:
                 job = self._record(job_id, phase, **details)

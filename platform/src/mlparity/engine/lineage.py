@@ -171,6 +171,8 @@ class LineageRepository:
         return sorted(found, key=lambda edge: edge.sequence)
 
     def _present(self, connection: Connection, wanted: Collection[str]) -> dict[str, Entity]:
+        if not wanted:
+            return {}
         query = select(lineage_entities).where(
             lineage_entities.c.api == self._api, lineage_entities.c.id.in_(list(wanted))
         )
@@ -184,6 +186,8 @@ class LineageRepository:
         self, connection: Connection, wanted: Sequence[NewEdge], known: Mapping[str, Entity | str]
     ) -> None:
         """Store those edges that are not there yet; the kinds of ends that are ``known`` need not be asked for."""
+        if not wanted:
+            return
         ends = {end for edge in wanted for end in (edge.source, edge.target)}
         kinds = {key: value if isinstance(value, str) else value.kind for key, value in known.items()}
         kinds |= {key: entity.kind for key, entity in self._present(connection, ends - kinds.keys()).items()}

@@ -73,8 +73,8 @@ class SandboxedProcess:
             killed = outcome.signal == signal.SIGKILL or outcome.code == _KILLED_CODE
             self._exit = _LOST if lost and killed else outcome
         self._control.close()
-        self._clean()
         self._ended.set()
+        self._clean()
 
     def _read_exit(self) -> ProcessExit:
         try:

@@ -123,9 +123,11 @@ class TuningService:
             if signal is None:
                 return
             try:
-                for tuning_id in self._meant(signal):
+                meant = self._meant(signal)
+                for tuning_id in meant:
                     self._advance_safely(tuning_id)
-                wait = self._seconds_to_deadline()
+                if meant or wait is not None:  # else it was a job that is no trial, and no time limit is known
+                    wait = self._seconds_to_deadline()
             except StateError as error:  # nothing is decided while nothing can be written down
                 _LOG.warning("tunings wait: %s", error)
                 wait = _PATIENCE
