@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -165,19 +166,19 @@ class JobRepository:
     ) -> Job:
         """Record that the job enters ``phase``; ``results`` are merged, ``columns`` are set. Final phases stay."""
         now = self._clock.now()
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
             if Phase(row.phase).is_final:
                 return _job(row)
             history = [*row.history, {"phase": phase.value, "at": now.isoformat(), "message": message}]
             values: dict[str, Any] = {"phase": phase.value, "history": history, "modified_at": now, **columns}
-            values["results"] = {**row.results, **(results or {})}
+            values["results"] = json.loads(json.dumps({**row.results, **(results or {})}))  # as it will be read
             if phase is Phase.RUNNING:
                 values["started_at"] = row.started_at or now  # of the first attempt
             if phase.is_final:
                 values["ended_at"] = now
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
-        return self.get(job_id)
+        return _job({**row._mapping, **values})  # noqa: SLF001 - SQLAlchemy's public name for it
 
     def merge_results(self, job_id: str, results: Mapping[str, Any]) -> Job:
         """Add to the job's results, in any phase."""
@@ -203,8 +204,8 @@ class JobRepository:
             connection.execute(jobs.delete().where(jobs.c.id == job_id))
 
 
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+def _job(row: Row[Any] | Mapping[str, Any]) -> Job:
+    values = dict(row._mapping if isinstance(row, Row) else row)  # noqa: SLF001 - SQLAlchemy's public name for it
     values["spec"] = JobSpec.from_json(values["spec"])
     values["phase"] = Phase(values["phase"])
     values["history"] = tuple(

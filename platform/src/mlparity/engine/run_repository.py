@@ -245,7 +245,7 @@ class RunRepository:
         """Apply a change to a step; its times follow from the status. A step that has ended stays as it is."""
         now = self._clock.now()
         where = (run_steps.c.run_id == run_id, run_steps.c.name == name)
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             row = connection.execute(select(run_steps).where(*where)).one()
             if StepStatus(row.status).is_final:
                 return to_step(row)

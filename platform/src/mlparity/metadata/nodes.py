@@ -51,7 +51,7 @@ class Nodes:
 
     def ensure(self, new: NewNode) -> Node:
         """The node of this id: stored now, or as it was stored before."""
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             found = self._find(connection, new.id) if new.id else None
             return self.create(new) if found is None else node_of(found)
 
@@ -76,7 +76,7 @@ class Nodes:
         """
         if unknown := changes.keys() - _CHANGEABLE:
             raise InvalidRequestError(f"{min(unknown)} cannot be changed")
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             old = self._known(connection, node_id, etag)
             values = {
                 name: {**getattr(old, name), **value} if merge and name in _MERGED else value

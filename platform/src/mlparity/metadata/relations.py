@@ -30,7 +30,7 @@ class Relations:
 
     def add_members(self, context_id: str, artifacts: Collection[str] = (), executions: Collection[str] = ()) -> None:
         """Put nodes into a context; those in it stay. All or nothing. Raises ``NotFoundError``."""
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             context = self._contexts.numbers(connection, [context_id])[context_id]
             members = {
                 *self._artifacts.numbers(connection, artifacts).values(),
@@ -75,7 +75,7 @@ class Relations:
         The same event again (type and path) changes nothing; with ``once_per_artifact`` neither does any second event
         between the two, as ``MetadataService.AddExecutionEvents`` has it.
         """
-        with self._database.write() as connection:
+        with self._database.write(apart=False) as connection:
             execution = self._executions.numbers(connection, [execution_id])[execution_id]
             artifacts = self._artifacts.numbers(connection, [event.artifact for event in events])
             table = ml_events.c
@@ -155,7 +155,10 @@ def _insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping
     if not rows:
         return
     first, second = table.primary_key.columns
-    present = set(connection.execute(select(second).where(first == rows[0][first.key])).scalars())
+    wanted, present = [row[second.key] for row in rows], set[int]()
+    for begin in range(0, len(wanted), _BATCH):  # never all that a context has: a loop's may be many
+        query = select(second).where(first == rows[0][first.key], second.in_(wanted[begin : begin + _BATCH]))
+        present.update(connection.execute(query).scalars())
     missing = [row for row in rows if row[second.key] not in present]
     if missing:
         connection.execute(table.insert(), missing)

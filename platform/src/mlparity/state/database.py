@@ -84,11 +84,19 @@ class Database:
             connection.rollback()
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection whose changes are committed together when the outermost block ends, or not at all."""
+    def write(self, *, apart: bool = True) -> Iterator[Connection]:
+        """A connection whose changes are committed together when the outermost block ends, or not at all.
+
+        ``apart=False`` saves the savepoint of a block that joins another: for one that raises before it has changed
+        anything, or whose failure ends the outermost block, too.
+        """
         if self._open.connection is not None:
-            with self._part(self._open.connection) as connection:
-                yield connection
+            if apart:
+                with self._part(self._open.connection) as connection:
+                    yield connection
+            else:
+                self._require_open(self._open.connection)
+                yield self._open.connection
             return
         with self._translated(), self.engine.connect() as connection:
             if self._is_sqlite:
