@@ -12,7 +12,8 @@ from tests.vertex_bench import LOCATION, PARENT, Answer, Twins, VertexBench
 
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
 ROUTES = {"predictRoute": "/p", "healthRoute": "/h", "env": [{"name": "A", "value": "x-$(AIP_ENDPOINT_ID)"}]}
-DEDICATED = {"machineSpec": {"machineType": "n1-standard-2"}, "minReplicaCount": 1}
+DEDICATED: dict[str, Any] = {"machineSpec": {"machineType": "n1-standard-2"}, "minReplicaCount": 1}
+GPU = {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,10 @@ def refused(twins: Twins, endpoint: str, split: dict[str, int] | None = None, **
     given = {field: value for field, value in given.items() if value is not None}
     request = {"endpoint": endpoint, "deployedModel": given, **({"trafficSplit": split} if split else {})}
     return twins.refused("EndpointService.DeployModel", **request)
+
+
+def machine(kind: str, **accelerators: Any) -> dict[str, Any]:
+    return {"dedicatedResources": {**DEDICATED, "machineSpec": {"machineType": kind, **accelerators}}}
 
 
 def serving(twins: Twins, endpoint: str) -> list[str]:
@@ -132,7 +137,8 @@ def test_a_deployment_that_fails_leaves_nothing(twins: Twins) -> None:
 
 def test_replicas_are_mutated_and_nothing_else(twins: Twins) -> None:
     name = create(twins, "mutates")
-    deploy(twins, name, split={"0": 100}, id="1")
+    unspecified = {**DEDICATED, "machineSpec": {}}  # then it is n1-standard-2
+    deploy(twins, name, split={"0": 100}, id="1", dedicatedResources=unspecified)
 
     def mutate(mask: str, **resources: Any) -> dict[str, Any]:
         deployed = {"id": "1", "dedicatedResources": resources}
@@ -162,7 +168,11 @@ def test_what_cannot_be_deployed(twins: Twins) -> None:
         ({"dedicatedResources": None, "automaticResources": {"minReplicaCount": 1}}, "INVALID_ARGUMENT", "automatic"),
         ({"dedicatedResources": None, "sharedResources": f"{PARENT}/x/1"}, "UNIMPLEMENTED", "shared_resources"),
         ({"dedicatedResources": {**DEDICATED, "minReplicaCount": 0}}, "INVALID_ARGUMENT", "min_replica_count"),
-        ({"dedicatedResources": {"machineSpec": {}, "minReplicaCount": 1}}, "INVALID_ARGUMENT", "machine"),
+        (machine("n1-standard-3"), "INVALID_ARGUMENT", 'Machine type "n1-standard-3" is not supported.'),
+        (machine("n1-standard-64"), "INVALID_ARGUMENT", "dedicated_resources.machine_spec.machine_type"),
+        (machine("n1-standard-4", **GPU), "UNIMPLEMENTED", "machine_spec.accelerator_type: mlparity has no accel"),
+        (machine("n1-standard-3", **GPU), "INVALID_ARGUMENT", "n1-standard-3"),
+        (machine("g2-standard-8"), "UNIMPLEMENTED", "no accelerators (g2-standard-8)"),
         ({"id": "1"}, "INVALID_ARGUMENT", "already used"),
         ({"id": "abc"}, "INVALID_ARGUMENT", "1 to 10 digits"),
         ({"model": f"{PARENT}/models/none"}, "NOT_FOUND", "The Model does not exist."),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+
+from mlparity.apis.vertex import machine_types
 from mlparity.apis.vertex.errors import invalid, invalid_argument, unimplemented
 from mlparity.apis.vertex.serving_containers import Place, container
 from mlparity.serving.endpoints.plans import VariantPlan
@@ -26,16 +29,21 @@ def check_resources(deployed: Message) -> None:
             "deployed_model.shared_resources is not supported by mlparity. See `mlparity parity vertex`."
         )
     resources = deployed.dedicated_resources
-    if not resources.machine_spec.machine_type:
-        path = "deployed_model.dedicated_resources.machine_spec.machine_type"
-        raise invalid({path: "Required field is not set."})
     path = "deployed_model.dedicated_resources"
+    _check_machine(resources.machine_spec, f"{path}.machine_spec")
     if resources.min_replica_count < 1:
         raise invalid({f"{path}.min_replica_count": "The value must be greater than or equal to 1."})
     if 0 < resources.max_replica_count < resources.min_replica_count:
         raise invalid({f"{path}.max_replica_count": "The value must be greater than or equal to min_replica_count."})
     if not resources.max_replica_count:
         resources.max_replica_count = resources.min_replica_count
+
+
+def _check_machine(machine: Message, path: str) -> None:
+    machine.machine_type = machine.machine_type or machine_types.DEFAULT_FOR_DEPLOYMENT
+    if told := machine_types.wrong(machine.machine_type, machine_types.PREDICTION):
+        raise invalid({f"{path}.machine_type": told})
+    machine_types.refuse_accelerators(MessageToDict(machine), path)
 
 
 def replicas(deployed: Message) -> int:
