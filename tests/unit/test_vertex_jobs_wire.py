@@ -191,7 +191,11 @@ def test_pipelines_and_tuning_jobs_are_the_same_over_rest_and_grpc(pair: Pair) -
     assert len(call("JobService.ListHyperparameterTuningJobs", parent=PARENT)["hyperparameterTuningJobs"]) == 1
 
 
-GPU = {"machineSpec": {"machineType": "n1", "acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}}
+GPU: dict[str, Any] = {
+    "machineSpec": {"machineType": "n1-standard-4", "acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+}
+MACHINE = {"machineSpec": {"machineType": "n1-standard-4"}}
+SMALL = {**container("true"), "machineSpec": {"machineType": "n1-standard-2"}}  # for predictions only
 PACKAGE = {"executorImageUri": IMAGE, "packageUris": ["gs://staging/a.txt"], "pythonModule": "a.b"}
 
 
@@ -203,6 +207,23 @@ PACKAGE = {"executorImageUri": IMAGE, "packageUris": ["gs://staging/a.txt"], "py
         ({**INPUTS, "tensorboard": f"{PARENT}/tensorboards/1"}, "UNIMPLEMENTED", "job_spec.tensorboard"),
         ({**INPUTS, "baseOutputDirectory": {"outputUriPrefix": "gs://none/x"}}, "INVALID_ARGUMENT", "gs://none"),
         ({**INPUTS, "baseOutputDirectory": {"outputUriPrefix": "/tmp/x"}}, "INVALID_ARGUMENT", "Storage URI"),
+        (
+            {"workerPoolSpecs": [{**container("true"), "machineSpec": {"machineType": "ml.m5.large"}}]},
+            "INVALID_ARGUMENT",
+            'job_spec.worker_pool_specs[0].machine_spec.machine_type; Message: Machine type "ml.m5.large" is not supp',
+        ),
+        ({"workerPoolSpecs": [container("true"), SMALL]}, "INVALID_ARGUMENT", 'Machine type "n1-standard-2" is not'),
+        (
+            {"workerPoolSpecs": [{**container("true"), "machineSpec": {"machineType": "a2-highgpu-1g"}}]},
+            "UNIMPLEMENTED",
+            "no accelerators (a2-highgpu-1g)",
+        ),
+        ({"workerPoolSpecs": [{**container("true"), "replicaCount": "0"}]}, "INVALID_ARGUMENT", "exactly one replica"),
+        (
+            {"workerPoolSpecs": [container("true"), {**container("true"), "replicaCount": "0"}]},
+            "INVALID_ARGUMENT",
+            "worker_pool_specs[1].replica_count",
+        ),
         ({"workerPoolSpecs": [{}]}, "INVALID_ARGUMENT", "worker_pool_specs[0]"),
         ({"workerPoolSpecs": [{**container("true"), "replicaCount": "2"}]}, "INVALID_ARGUMENT", "exactly one replica"),
         (
@@ -212,7 +233,7 @@ PACKAGE = {"executorImageUri": IMAGE, "packageUris": ["gs://staging/a.txt"], "py
         ),
         ({"workerPoolSpecs": [{**container("true"), "machineSpec": {}}]}, "INVALID_ARGUMENT", "machine_type"),
         (
-            {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1"}, "pythonPackageSpec": PACKAGE}]},
+            {"workerPoolSpecs": [{**MACHINE, "replicaCount": "1", "pythonPackageSpec": PACKAGE}]},
             "INVALID_ARGUMENT",
             "package_uris[0]",
         ),
@@ -231,6 +252,26 @@ def test_what_cannot_run_is_refused_before_anything_starts(refusing: Pair, spec:
     assert refusing.twins.call("JobService.ListCustomJobs", parent=PARENT) == {}
 
 
+def test_batch_predictions_have_machines_of_prediction_and_no_accelerators(refusing: Pair) -> None:
+    def refused(**machine: Any) -> str:
+        job = {
+            "displayName": "b",
+            "model": f"{PARENT}/models/none",
+            "inputConfig": {"instancesFormat": "jsonl", "gcsSource": {"uris": ["gs://staging/a.jsonl"]}},
+            "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": {"outputUriPrefix": "gs://staging/b"}},
+            **({"dedicatedResources": {"machineSpec": machine}} if machine else {}),
+        }
+        answer = refusing.twins.refused("JobService.CreateBatchPredictionJob", parent=PARENT, batchPredictionJob=job)
+        return f"{answer.code} {answer.message}"
+
+    unknown = refused(machineType="n1-standard-64")  # for training only
+    assert unknown.startswith("INVALID_ARGUMENT")
+    assert 'machine_spec.machine_type; Message: Machine type "n1-standard-64" is not supported.' in unknown
+    assert refused(**GPU["machineSpec"]).startswith("UNIMPLEMENTED batch_prediction_job.dedicated_resources")
+    for well in ({}, {"machineType": "n1-standard-2"}):  # the next thing wrong is told
+        assert refused(**well) == "NOT_FOUND The Model does not exist."
+
+
 def test_automl_datasets_and_unserved_searches_are_refused_by_name(refusing: Pair) -> None:
     def pipeline(**changes: Any) -> str:
         given = {"displayName": "p", "trainingTaskDefinition": CUSTOM, "trainingTaskInputs": INPUTS, **changes}
@@ -240,6 +281,11 @@ def test_automl_datasets_and_unserved_searches_are_refused_by_name(refusing: Pai
     automl = CUSTOM.replace("custom_task", "automl_tabular")
     assert "UNIMPLEMENTED" in pipeline(trainingTaskDefinition=automl)
     assert "automl_tabular_1.0.0.yaml" in pipeline(trainingTaskDefinition=automl)
+    pools = [{**container("true"), "machineSpec": {"machineType": "n1-standard-3"}}]
+    unknown = (
+        'training_task_inputs.worker_pool_specs[0].machine_spec.machine_type; Message: Machine type "n1-standard-3"'
+    )
+    assert unknown in pipeline(trainingTaskInputs={"workerPoolSpecs": pools})
     assert "managed datasets" in pipeline(inputDataConfig={"datasetId": "1"})
     assert "no_such_field" in pipeline(trainingTaskInputs={**INPUTS, "no_such_field": 1})
     model = {"displayName": "m", "containerSpec": {"imageUri": "x"}}
@@ -247,17 +293,18 @@ def test_automl_datasets_and_unserved_searches_are_refused_by_name(refusing: Pai
     output = {**INPUTS, "baseOutputDirectory": {"outputUriPrefix": "gs://staging/x"}}
     assert "NOT_FOUND" in pipeline(trainingTaskInputs=output, modelToUpload=model, parentModel=f"{PARENT}/models/none")
 
-    def tuning(parameter: dict[str, Any], **study: Any) -> str:
+    def tuning(parameter: dict[str, Any], trial: Any = INPUTS, **study: Any) -> str:
         metrics = [{"metricId": "score", "goal": "MINIMIZE"}]
         spec = {"metrics": metrics, "parameters": [{"parameterId": "a", **parameter}], **study}
         job = {"displayName": "t", "studySpec": spec, "maxTrialCount": 1, "parallelTrialCount": 1}
-        job["trialJobSpec"] = INPUTS
+        job["trialJobSpec"] = trial
         answer = refusing.twins.refused(
             "JobService.CreateHyperparameterTuningJob", parent=PARENT, hyperparameterTuningJob=job
         )
         return f"{answer.code} {answer.message} {answer.details}"
 
     double = {"doubleValueSpec": {"minValue": 0.0, "maxValue": 1.0}}
+    assert 'Machine type "n1-standard-3" is not supported.' in tuning(double, {"workerPoolSpecs": pools})
     assert "above 0" in tuning({**double, "scaleType": "UNIT_LOG_SCALE"})
     assert "double_value_spec" in tuning(double, algorithm="GRID_SEARCH")
     child = {"parameterSpec": {"parameterId": "b", **double}, "parentDiscreteValues": {"values": [1]}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from mlparity.apis.vertex import machine_types
 from mlparity.apis.vertex.errors import failed_precondition, invalid, unimplemented
 from mlparity.apis.vertex.names import id_of
 from mlparity.apis.vertex.serving_containers import Place, container
@@ -53,6 +54,7 @@ def refuse_unsupported(job: Json) -> None:
     if not source.get("gcsSource", {}).get("uris"):
         raise invalid({"batch_prediction_job.input_config.gcs_source.uris": "Required field is not set."})
     _check_instances(given, config)
+    _check_machine(job)
 
 
 def spec(job: Json, model: Json, store: ObjectStore, project_number: str, directory: str) -> JobSpec:
@@ -92,6 +94,15 @@ def spec(job: Json, model: Json, store: ObjectStore, project_number: str, direct
         failure_file=_FAILURE,
         result_files={STATS: _STATS},
     )
+
+
+def _check_machine(job: Json) -> None:
+    if "dedicatedResources" not in job:  # the SDK leaves them out where it is given no machine
+        return
+    path, machine = "batch_prediction_job.dedicated_resources.machine_spec", job["dedicatedResources"]["machineSpec"]
+    if told := machine_types.wrong(machine.get("machineType", ""), machine_types.PREDICTION):
+        raise invalid({f"{path}.machine_type": told})
+    machine_types.refuse_accelerators(machine, path)
 
 
 def _server(serves: ModelContainer) -> ServerPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from mlparity.apis.vertex import machine_types
 from mlparity.apis.vertex.errors import invalid, unimplemented
 from mlparity.apis.vertex.job_contract_pools import pools_of, replica_count
 from mlparity.apis.vertex.job_states import Json
@@ -40,11 +41,14 @@ def check(spec: Json, path: str, buckets: Collection[str]) -> None:
 
 def _wrong(spec: Json, path: str, buckets: Collection[str]) -> Iterator[tuple[str, str]]:
     pools = spec.get("workerPoolSpecs", [])
-    if not pools or replica_count(pools[0], 0) != 1:
+    if not pools or replica_count(pools[0]) != 1:
         yield f"{path}.worker_pool_specs[0].replica_count", "The first worker pool must have exactly one replica."
     for index, pool in enumerate(pools):
-        if pool and (index == 0 or replica_count(pool, index)):
-            yield from _wrong_pool(pool, f"{path}.worker_pool_specs[{index}]")
+        if pool:
+            at = f"{path}.worker_pool_specs[{index}]"
+            if index and not replica_count(pool):
+                yield f"{at}.replica_count", "The value must be greater than or equal to 1."
+            yield from _wrong_pool(pool, at)
     base = spec.get("baseOutputDirectory", {}).get("outputUriPrefix", "")
     yield from _wrong_uri(base, f"{path}.base_output_directory.output_uri_prefix", buckets)
 
@@ -52,8 +56,9 @@ def _wrong(spec: Json, path: str, buckets: Collection[str]) -> Iterator[tuple[st
 def _wrong_pool(pool: Json, path: str) -> Iterator[tuple[str, str]]:
     if "containerSpec" not in pool and "pythonPackageSpec" not in pool:
         yield f"{path}.task", "One of container_spec and python_package_spec must be set."
-    if not pool.get("machineSpec", {}).get("machineType"):
-        yield f"{path}.machine_spec.machine_type", "Required field is not set."
+    machine_type = pool.get("machineSpec", {}).get("machineType", "")
+    if told := machine_types.wrong(machine_type, machine_types.TRAINING):
+        yield f"{path}.machine_spec.machine_type", told
     for number, uri in enumerate(pool.get("pythonPackageSpec", {}).get("packageUris", [])):
         if not uri.startswith("gs://") or not uri.endswith((".tar.gz", ".whl", ".zip")):
             told = f"Invalid package URI {uri}: it must name a .tar.gz, .whl or .zip in Cloud Storage."
@@ -73,14 +78,6 @@ def _wrong_uri(uri: str, path: str, buckets: Collection[str]) -> Iterator[tuple[
 
 
 def _refuse_unserved(pool: Json, path: str) -> None:
-    machine = pool.get("machineSpec", {})
-    accelerator = machine.get("acceleratorType", "ACCELERATOR_TYPE_UNSPECIFIED")
-    if machine.get("acceleratorCount") or accelerator != "ACCELERATOR_TYPE_UNSPECIFIED":
-        raise unimplemented(
-            f"{path}.machine_spec.accelerator_type: mlparity has no accelerators ({accelerator}); it runs on this "
-            "machine's CPUs."
-        )
-    if machine.get("tpuTopology"):
-        raise unimplemented(f"{path}.machine_spec.tpu_topology: mlparity has no TPUs.")
+    machine_types.refuse_accelerators(pool.get("machineSpec", {}), f"{path}.machine_spec")
     if pool.get("nfsMounts"):
         raise unimplemented(f"{path}.nfs_mounts: mlparity mounts no NFS.")

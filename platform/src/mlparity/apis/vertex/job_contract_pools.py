@@ -35,15 +35,15 @@ def pools_of(spec: Json) -> list[Pool]:
     """The pools that have replicas, in their order."""
     found = []
     for index, given in enumerate(spec.get("workerPoolSpecs", [])):
-        number = replica_count(given, index)
+        number = replica_count(given)
         if number:
             found.append(_pool(index, given, [f"workerpool{index}-{each}" for each in range(number)]))
     return found
 
 
-def replica_count(given: Json, index: int) -> int:
-    """How many replicas a pool (JSON) has; the first has one unless it says otherwise."""
-    return int(given.get("replicaCount", 1 if index == 0 and given else 0))
+def replica_count(given: Json) -> int:
+    """How many replicas a pool (JSON) has; none where it does not say, which is no other message than 0."""
+    return int(given.get("replicaCount", 0))
 
 
 def _pool(index: int, given: Json, replicas: Sequence[str]) -> Pool:
