@@ -75,13 +75,17 @@ class Environments:
         version = runtime.python_version or _own_version()
         _run(runtime, [uv, "venv", "--quiet", "--python", version, str(folder)])
         python = str(folder / "bin" / "python")
-        options: list[str] = []
+        install = [uv, "pip", "install", "--quiet", "--python", python]
         if runtime.beside_host:
             (own_packages(folder) / _BESIDE).write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
-            kept = folder / "host.txt"  # what they need besides is taken at the versions that the host has
+            kept = folder / "host.txt"
             kept.write_text("".join(f"{line}\n" for line in _host_versions(runtime.requirements)), "utf-8")
-            options = ["--constraints", str(kept)]
-        _run(runtime, [uv, "pip", "install", "--quiet", "--python", python, *options, *runtime.requirements])
+            try:  # what they need besides is best taken at the versions that the host has
+                _run(runtime, [*install, "--constraints", str(kept), *runtime.requirements])
+            except RuntimeUnavailableError:
+                _run(runtime, [*install, *runtime.requirements])
+        else:
+            _run(runtime, [*install, *runtime.requirements])
         (folder / _DONE).write_text(json.dumps(list(runtime.requirements)) + "\n", "utf-8")
 
 

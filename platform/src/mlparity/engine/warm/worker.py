@@ -40,10 +40,13 @@ def _preload(settings: ZygoteSettings) -> Baseline:
     cold_modules = frozenset(sys.modules)
     filters = list(warnings.filters)
     for name in settings.preload:
+        before = frozenset(sys.modules)
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - a broken library is the job's to find out, in its own log
             print(f"not preloaded: {name}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - to the worker's log
+            for half in frozenset(sys.modules) - before:
+                del sys.modules[half]
     sys.path[:] = path
     gc.collect()
     gc.freeze()  # a collection in a job then touches, and so copies, none of these pages
