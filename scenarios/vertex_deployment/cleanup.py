@@ -10,7 +10,7 @@ from google.api_core.exceptions import FailedPrecondition, NotFound
 from mlparity.errors import ConflictError, NotFoundError
 from mlparity.scenarios import Platform
 from mlparity.scenarios.loops import Loops
-from scenarios.vertex_deployment.settings import ENDPOINT, FOLDER, LOOP, MODEL, MONITOR, SCHEDULE
+from scenarios.vertex_deployment.settings import ENDPOINT, FOLDER, LOOP, MODEL, MONITOR, NIGHTLY_MODEL, SCHEDULE
 
 
 def clean_up(platform: Platform, loops: Loops | None) -> None:
@@ -29,8 +29,9 @@ def clean_up(platform: Platform, loops: Loops | None) -> None:
     for endpoint in _endpoints():
         endpoint.undeploy_all()
         endpoint.delete()
-    with contextlib.suppress(NotFound):
-        aiplatform.Model(MODEL).delete()
+    for model in (MODEL, NIGHTLY_MODEL):
+        with contextlib.suppress(NotFound):
+            aiplatform.Model(model).delete()
     for job in _jobs():
         if not job.done():
             with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
@@ -49,7 +50,9 @@ def left_over(platform: Platform) -> list[str]:
     from google.cloud import aiplatform
 
     place = platform.on_google
-    found = [*_endpoints(), *_jobs(), *aiplatform.Model.list(filter=f'display_name="{MODEL}"')]
+    found = [*_endpoints(), *_jobs()]
+    for model in (MODEL, NIGHTLY_MODEL):
+        found += aiplatform.Model.list(filter=f'display_name="{model}"')
     found += aiplatform.PipelineJobSchedule.list(filter=f'display_name="{SCHEDULE}"')
     found += aiplatform.ModelDeploymentMonitoringJob.list(filter=f'display_name="{MONITOR}"')
     objects = place.storage().list_blobs(place.bucket, prefix=f"{FOLDER}/", max_results=5)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from mlparity.scenarios.plan import Machines, Place, Plan, Resource
 from mlparity.scenarios.platform import Parts
-from scenarios.vertex_deployment.settings import ENDPOINT, FOLDER, LOOP, MACHINE, MODEL, MONITOR, SCHEDULE, case_of
+from scenarios.vertex_deployment.settings import (
+    ENDPOINT,
+    FOLDER,
+    LOOP,
+    MACHINE,
+    MODEL,
+    MONITOR,
+    NIGHTLY_MODEL,
+    SCHEDULE,
+    case_of,
+)
 
 
 def plan(place: Place, parts: Parts, arguments: Sequence[str]) -> Plan:  # noqa: ARG001 - every plan's signature
@@ -14,13 +24,16 @@ def plan(place: Place, parts: Parts, arguments: Sequence[str]) -> Plan:  # noqa:
     case_of(arguments)
     runs = 4 if place.local else 3  # the loop's beside
     loop = [Resource("loop", LOOP, "of the local control plane")] if place.local else []
-    versions = "five versions" if place.local else "four versions: weak, strong, the schedule's, a careless one"
+    versions = (
+        "four versions: weak, strong, careless, the loop's" if place.local else "three versions: weak, strong, careless"
+    )
     return Plan(
         creates=[
             Resource(
                 "pipeline jobs", f"{ENDPOINT}-…", f"{runs}: two, one by the schedule" + (", the loop's" * place.local)
             ),
             Resource("model", MODEL, versions),
+            Resource("model", NIGHTLY_MODEL, "one version: the schedule's"),
             Resource("endpoint", ENDPOINT, "with two deployed models at most"),
             Resource("schedule", SCHEDULE, "one run"),
             Resource("monitoring job", MONITOR, "hourly" if not place.local else "asked to run once"),

@@ -13,9 +13,21 @@ from scenarios.vertex_deployment import retraining, watch
 from scenarios.vertex_deployment.cleanup import clean_up, left_over
 from scenarios.vertex_deployment.flights import Flights
 from scenarios.vertex_deployment.rollout import climb, deploy, measure, shift, smoke_test
-from scenarios.vertex_deployment.settings import ENDPOINT, FOLDER, LABEL, LOOP, STRONG, SUMMER, WEAK, WINTER, case_of
-from scenarios.vertex_deployment.training import Version, approve, approved, careless, trained
+from scenarios.vertex_deployment.settings import (
+    ENDPOINT,
+    FOLDER,
+    LABEL,
+    LOOP,
+    NIGHTLY_MODEL,
+    STRONG,
+    SUMMER,
+    WEAK,
+    WINTER,
+    case_of,
+)
+from scenarios.vertex_deployment.training import Version, approve, approved, careless, registered, trained
 from scenarios.vertex_training.pipeline import compile_to
+from scenarios.vertex_training.runs import Ended
 
 _SUMMER_FLIGHTS = 300
 
@@ -42,7 +54,7 @@ def run(platform: Platform) -> Report:
     facts.append(("all of it", f"{time.monotonic() - began:.0f} s"))
     look = [f"logged requests: gs://{platform.on_google.bucket}/request-response-logging/"] if platform.local else []
     if platform.local:
-        look.append(f"while it runs, from step 6 on: mlparity loop show {LOOP}")
+        look.append(f"while it runs, from step 5 on: mlparity loop show {LOOP}")
     return Report("Vertex deployment: everything was checked and held", facts, look)
 
 
@@ -58,12 +70,12 @@ class _Story:
     def tell(self) -> list[tuple[str, str]]:
         """The facts for the report."""
         say, platform = self._platform.say, self._platform
-        say("1. February's models: trained, gated, registered; the first is approved and deployed")
+        parameters = {"months": [WINTER], "every": self._case.sample, "model_id": NIGHTLY_MODEL}
+        schedule = retraining.create_schedule(platform, self._package, parameters)
+        say("1. A schedule that begins a training on the next full minute; February's models, the first is deployed")
         weak = self._train("weak", WEAK)
         blue = self._first(weak)
         strong = self._train("strong", STRONG)
-        parameters = {"months": [WINTER], "every": self._case.sample, "iterations": STRONG}
-        schedule = retraining.create_schedule(platform, self._package, parameters)
         say("2. The better one beside it: blue/green, and back in one call")
         green, model = self._blue_green(blue, strong)
         say("3. The same step by step: a canary ladder with checks of errors and latency")
@@ -73,12 +85,13 @@ class _Story:
         smoke_test(platform, self._endpoint, green, model, self._winter.part(0, 50))
         say("4. A careless version: its canary goes back")
         back = self._careless(green)
-        say("5. Retraining by a schedule")
-        self._scheduled(schedule)
-        say("6. July meets February's model: a monitoring job")
+        say("5. July meets February's model: a monitoring job")
         monitor = watch.create(platform, self._endpoint, green, strong.training_data)
         facts = [("deployed", strong.name.rpartition("/")[2]), ("bad version", back)]
-        return [*facts, *(self._july(monitor, green, strong) if self._loops else self._not_here(monitor))]
+        facts += self._july(monitor, green, strong) if self._loops else self._not_here(monitor)
+        say("7. What the schedule has done meanwhile")
+        self._scheduled(schedule)
+        return facts
 
     def _train(self, name: str, iterations: int) -> Version:
         parameters = {"every": self._case.sample, "iterations": iterations}
@@ -134,7 +147,11 @@ class _Story:
         platform = self._platform
         job = retraining.scheduled_run(platform, schedule)
         schedule.delete()
-        platform.say(f"   the schedule began {job.name} on the minute, which ended well; the schedule is deleted")
+        made = registered(platform, Ended(job, 0.0, ""))
+        platform.check(f"/{NIGHTLY_MODEL}@" in made.name, f"it registered {made.name}")
+        platform.say(
+            f"   it began {job.name}, which registered {made.name.rpartition('/')[2]}; the schedule is deleted"
+        )
 
     def _july(self, monitor: Any, deployed: str, champion: Version) -> list[tuple[str, str]]:
         platform, endpoint, loops = self._platform, self._endpoint, self._loops
@@ -147,7 +164,7 @@ class _Story:
         told = ", ".join(f"{name} {value:.3f}" for name, value in drifted.items())
         platform.say(f"   {_SUMMER_FLIGHTS} flights of July; far from the training data: {told}")
         platform.check("month" in drifted, f"July's month did not drift: {told}")
-        platform.say("7. The loop: retrain, gate, approve, roll out")
+        platform.say("6. The loop: retrain, gate, approve, roll out")
         cycle = retraining.follow(platform, loops, endpoint, july.part(_SUMMER_FLIGHTS, 1000), "ana")
         for item in cycle["history"]:
             platform.say(f"   {item['at'][11:19]}  {item['state']:18s} {item['reason']}")
@@ -181,7 +198,7 @@ class _Story:
         self._platform.say(
             f"   {monitor.resource_name} is RUNNING; its first results come after an hour, so it ends here"
         )
-        self._platform.say("7. The loop is run by mlparity's local control plane: not on this profile")
+        self._platform.say("6. The loop is run by mlparity's local control plane: not on this profile")
         return [
             ("monitoring", "created, RUNNING, deleted"),
             ("loop", f"only on a local profile; gs://…/{FOLDER} is its"),
