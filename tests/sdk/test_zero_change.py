@@ -96,6 +96,39 @@ def test_buckets_by_path_and_by_host_dots_included(stack: RunningStack) -> None:
     }
 
 
+OBJECTS = """
+import datetime, json, os, sys, warnings
+import pandas, requests
+from google.cloud import storage
+del os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"]  # then gcsfs asks for the bucket's layout first, over gRPC
+bucket = storage.Client().create_bucket(sys.argv[1])
+frame = pandas.DataFrame({"x": [1], "y": [2]})
+frame.to_parquet(f"gs://{bucket.name}/a/b.parquet")
+blob, told = bucket.blob("signed"), {"read": pandas.read_parquet(f"gs://{bucket.name}/a/b.parquet").to_dict("list")}
+told["listed"] = [found.name for found in bucket.list_blobs()]
+for version in ("v2", "v4"):
+    def url(**more):
+        return blob.generate_signed_url(version=version, expiration=datetime.timedelta(minutes=5), **more)
+    put = requests.put(url(method="PUT"), data=version.encode(), timeout=20)
+    got, tampered = (requests.get(found, timeout=20) for found in (url(), url().replace("/signed?", "/a/b.parquet?")))
+    told[version] = [url().partition("?")[0], put.status_code, got.text, tampered.status_code]
+print(json.dumps(told))
+"""
+
+
+def test_objects_of_google_by_pandas_and_by_signed_urls(stack: RunningStack) -> None:
+    name = unique("objects")
+    done = run_exec(stack, *python(OBJECTS), name, timeout=30)  # gcsfs that finds no way tries for longer
+    assert done.returncode == 0, done.stderr
+    url = f"https://storage.googleapis.com/{name}/signed"
+    assert json.loads(done.stdout) == {
+        "read": {"x": [1], "y": [2]},
+        "listed": ["a/b.parquet"],
+        "v2": [url, 200, "v2", 403],
+        "v4": [url, 200, "v4", 403],
+    }
+
+
 UPLOAD = """
 import boto3, io, sys
 from boto3.s3.transfer import TransferConfig

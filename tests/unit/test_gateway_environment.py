@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def test_only_the_local_authority_is_trusted(tmp_path: Path) -> None:
         assert found[name] == str(certificate_path(chosen))
     assert found["SSL_CERT_DIR"] == str(certificate_path(chosen).parent)
     assert "ALL_PROXY" not in found
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (None, {}),
+        ("no json", {}),
+        ("[1]", {}),
+        ('{"project": "p", "session_kwargs": {"read_bufsize": 9}}', {"project": "p", "read_bufsize": 9}),
+    ],
+)
+def test_gcsfs_is_told_of_the_proxy_besides_what_it_was_told(tmp_path: Path, given: str, kept: dict[str, str]) -> None:
+    inherited = {} if given is None else {"FSSPEC_GCS": given}
+    found = zero_change(profile(tmp_path), inherited).environment.applied_to(inherited)
+    told = json.loads(found["FSSPEC_GCS"])
+    assert told.pop("session_kwargs") | told == {**kept, "trust_env": True}
 
 
 @pytest.mark.parametrize(

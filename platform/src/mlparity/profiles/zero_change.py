@@ -8,6 +8,7 @@ instead of reaching a cloud.
 from __future__ import annotations
 
 import configparser
+import json
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def zero_change(profile: Profile, inherited: Mapping[str, str]) -> ZeroChange:
         "AWS_CONFIG_FILE": str(folder / "exec_aws_config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "exec_aws_credentials"),
         "NODE_USE_ENV_PROXY": "1",
+        "FSSPEC_GCS": _gcsfs_defaults(inherited),
     }
     values[MARK] = mark(profile.name, values)
     _, ours = exported_names(inherited)
@@ -109,6 +111,18 @@ def certificate_path(profile: Profile) -> Path:
 def bundle_path(profile: Profile) -> Path:
     """That certificate and the public authorities, for a person whose NO_PROXY names hosts of his own."""
     return profile.data_dir / "client" / "exec_bundle.pem"
+
+
+def _gcsfs_defaults(inherited: Mapping[str, str]) -> str:
+    """What gcsfs takes of itself: it alone looks at no proxy unless it is told to. The person's own are kept."""
+    try:
+        given = json.loads(inherited.get("FSSPEC_GCS", "{}"))
+    except json.JSONDecodeError:
+        given = {}
+    given = given if isinstance(given, dict) else {}  # fsspec leaves out what is none
+    session = given.get("session_kwargs")
+    session = session if isinstance(session, dict) else {}
+    return json.dumps({**given, "session_kwargs": {**session, "trust_env": True}})
 
 
 def _own_hosts(inherited: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
