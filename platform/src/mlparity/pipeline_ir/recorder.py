@@ -116,14 +116,16 @@ class Recorder:
         new = self._execution(root, task, state, facts)
         events = [*_events(task.inputs, EventType.INPUT), *_events(outputs, EventType.OUTPUT)]
         with store.transaction():
-            if store.executions.ensure(new).state != new.state:
+            began = store.executions.ensure(new).state != new.state  # and is in the run's context since then
+            if began:
                 store.executions.update(new.id, {"state": new.state, "metadata": facts}, merge=True)
             made = {event.artifact for event in events if event.type is EventType.OUTPUT}
             with _unless_deleted():
                 if events:
                     store.add_events(new.id, events)
             with _unless_deleted():
-                store.add_members(root.id, artifacts=made, executions=[new.id])
+                if made or not began:
+                    store.add_members(root.id, artifacts=made, executions=() if began else (new.id,))
 
     def artifacts_made(self, root: RootRun, artifacts: Sequence[ArtifactValue]) -> None:
         """Store artifacts, which have ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -36,6 +37,7 @@ def ancestors(path: str) -> list[str]:
     return [str(parent) for parent in reversed(PurePosixPath(path).parents)]
 
 
+@functools.lru_cache(maxsize=4096)  # most are the system's own, and the same in every job
 def is_within(path: str, folder: str) -> bool:
     """Whether ``path`` is ``folder`` or lies under it."""
     return PurePosixPath(path).is_relative_to(folder)
