@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlparity.clock import Clock
@@ -21,6 +20,16 @@ from mlparity.state.paging import Page, PageRequest, fetch_page
 from mlparity.state.schema.engine import jobs
 
 ACTIVE = tuple(phase.value for phase in Phase if not phase.is_final)
+
+# What every job needs a dozen times. Made once: to make and to analyse a statement takes longer than to run it.
+_ONE = jobs.c.id == bindparam("job")
+_GET = select(jobs).where(_ONE)
+_STATE = select(jobs.c.phase, jobs.c.history, jobs.c.results, jobs.c.started_at).where(_ONE)
+_CREATE = insert(jobs).returning(*jobs.c)
+_CHANGE = update(jobs).where(_ONE).returning(*jobs.c)
+_OF_STEP = (
+    select(jobs).where(jobs.c.run_id == bindparam("run"), jobs.c.step == bindparam("of")).order_by(jobs.c.created_at)
+)
 
 
 @dataclass(frozen=True)
@@ -77,15 +86,14 @@ class JobRepository:
         }
         try:
             with self._database.write() as connection:
-                connection.execute(jobs.insert().values(**row))
+                return _job(connection.execute(_CREATE, row).one())
         except IntegrityError as error:
             raise ConflictError(f"{new.kind} {new.name} exists already", "names are unique") from error
-        return self.get(job_id)
 
     def get(self, job_id: str) -> Job:
         """The job. Raises ``NotFoundError``."""
         with self._database.read() as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+            row = connection.execute(_GET, {"job": job_id}).one_or_none()
         if row is None:
             raise NotFoundError(f"job {job_id} does not exist")
         return _job(row)
@@ -108,11 +116,12 @@ class JobRepository:
 
     def of_run(self, run_id: str, step: str | None = None) -> list[Job]:
         """The jobs that a run (or one of its steps) started, oldest first."""
-        query = select(jobs).where(jobs.c.run_id == run_id).order_by(jobs.c.created_at)
         if step is not None:
-            query = query.where(jobs.c.step == step)
+            query, values = _OF_STEP, {"run": run_id, "of": step}
+        else:
+            query, values = select(jobs).where(jobs.c.run_id == run_id).order_by(jobs.c.created_at), {}
         with self._database.read() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [_job(row) for row in connection.execute(query, values)]
 
     def active(self) -> list[Job]:
         """Every job that has not ended, oldest first."""
@@ -167,18 +176,17 @@ class JobRepository:
         """Record that the job enters ``phase``; ``results`` are merged, ``columns`` are set. Final phases stay."""
         now = self._clock.now()
         with self._database.write(apart=False) as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+            row = connection.execute(_STATE, {"job": job_id}).one()
             if Phase(row.phase).is_final:
-                return _job(row)
+                return self.get(job_id)
             history = [*row.history, {"phase": phase.value, "at": now.isoformat(), "message": message}]
             values: dict[str, Any] = {"phase": phase.value, "history": history, "modified_at": now, **columns}
-            values["results"] = json.loads(json.dumps({**row.results, **(results or {})}))  # as it will be read
+            values["results"] = {**row.results, **(results or {})}
             if phase is Phase.RUNNING:
                 values["started_at"] = row.started_at or now  # of the first attempt
             if phase.is_final:
                 values["ended_at"] = now
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
-        return _job({**row._mapping, **values})  # noqa: SLF001 - SQLAlchemy's public name for it
+            return _job(connection.execute(_CHANGE, {"job": job_id, **values}).one())
 
     def merge_results(self, job_id: str, results: Mapping[str, Any]) -> Job:
         """Add to the job's results, in any phase."""
@@ -204,8 +212,8 @@ class JobRepository:
             connection.execute(jobs.delete().where(jobs.c.id == job_id))
 
 
-def _job(row: Row[Any] | Mapping[str, Any]) -> Job:
-    values = dict(row._mapping if isinstance(row, Row) else row)  # noqa: SLF001 - SQLAlchemy's public name for it
+def _job(row: Row[Any]) -> Job:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     values["spec"] = JobSpec.from_json(values["spec"])
     values["phase"] = Phase(values["phase"])
     values["history"] = tuple(

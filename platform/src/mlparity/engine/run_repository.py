@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from mlparity.clock import Clock
 from mlparity.engine.run_rows import (
@@ -27,6 +27,16 @@ from mlparity.state.paging import Page, PageRequest, fetch_page
 from mlparity.state.schema.engine import run_steps, runs
 
 __all__ = ["NewRun", "RunRepository"]
+
+# What every step needs several times. Made once: to make and to analyse a statement takes longer than to run it.
+_ONE_RUN = runs.c.id == bindparam("run")
+_GET = select(runs).where(_ONE_RUN)
+_STATUS = select(runs.c.status).where(_ONE_RUN)
+_CHANGE = update(runs).where(_ONE_RUN)
+_STEPS = select(run_steps).where(run_steps.c.run_id == bindparam("run")).order_by(run_steps.c.position)
+_ONE_STEP = (run_steps.c.run_id == bindparam("run"), run_steps.c.name == bindparam("step"))
+_GET_STEP = select(run_steps).where(*_ONE_STEP)
+_CHANGE_STEP = update(run_steps).where(*_ONE_STEP).returning(*run_steps.c)
 
 
 class RunRepository:
@@ -78,7 +88,7 @@ class RunRepository:
     def get(self, run_id: str) -> Run:
         """The run. Raises ``NotFoundError``."""
         with self._database.read() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+            row = connection.execute(_GET, {"run": run_id}).one_or_none()
         if row is None:
             raise NotFoundError(f"run {run_id} does not exist")
         return to_run(row)
@@ -127,9 +137,8 @@ class RunRepository:
 
     def steps(self, run_id: str) -> dict[str, Step]:
         """The run's steps by name, in the plan's order."""
-        query = select(run_steps).where(run_steps.c.run_id == run_id).order_by(run_steps.c.position)
         with self._database.read() as connection:
-            return {row.name: to_step(row) for row in connection.execute(query)}
+            return {row.name: to_step(row) for row in connection.execute(_STEPS, {"run": run_id})}
 
     def active(self) -> list[Run]:
         """Every run that has not ended, oldest first."""
@@ -168,7 +177,7 @@ class RunRepository:
         """Move the run on, unless it has ended; the run and the status it had."""
         now = self._clock.now()
         with self._database.write() as connection:
-            before = RunStatus(connection.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one())
+            before = RunStatus(connection.execute(_STATUS, {"run": run_id}).scalar_one())
             if not before.is_final and before is not status:
                 values: dict[str, Any] = {
                     "status": status.value,
@@ -177,7 +186,7 @@ class RunRepository:
                 }
                 if status.is_final:
                     values["ended_at"] = now
-                connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+                connection.execute(_CHANGE, {"run": run_id, **values})
         return self.get(run_id), before
 
     def amend(
@@ -244,11 +253,11 @@ class RunRepository:
     def update_step(self, run_id: str, name: str, change: StepUpdate) -> Step:
         """Apply a change to a step; its times follow from the status. A step that has ended stays as it is."""
         now = self._clock.now()
-        where = (run_steps.c.run_id == run_id, run_steps.c.name == name)
+        which = {"run": run_id, "step": name}
         with self._database.write(apart=False) as connection:
-            row = connection.execute(select(run_steps).where(*where)).one()
+            row = connection.execute(_GET_STEP, which).one()
             if StepStatus(row.status).is_final:
                 return to_step(row)
-            connection.execute(update(run_steps).where(*where).values(**changed(row, change, now)))
-            connection.execute(update(runs).where(runs.c.id == run_id).values(modified_at=now))
-            return to_step(connection.execute(select(run_steps).where(*where)).one())
+            row = connection.execute(_CHANGE_STEP, {**which, **changed(row, change, now)}).one()
+            connection.execute(_CHANGE, {"run": run_id, "modified_at": now})
+            return to_step(row)

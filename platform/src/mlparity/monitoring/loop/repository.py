@@ -27,6 +27,8 @@ class LoopRepository:
         self._database = database
         self._clock = clock
         self._api = api
+        self._known: Sequence[Loop] | None = None  # every event asks for all, and they hardly ever change
+        self._version = 0  # of the loops: what was read while they changed is not kept
 
     def transaction(self) -> AbstractContextManager[object]:
         """What is written in the block happens together or not at all."""
@@ -41,6 +43,7 @@ class LoopRepository:
             if not known:
                 new = {"api": self._api, "name": definition.name, "paused": False, "last_cycle": 0, "created_at": now}
                 connection.execute(loops.insert().values(**values, **new))
+            self._database.after_commit(self._changed)
         return self.get(definition.name)
 
     def get(self, name: str) -> Loop:
@@ -53,9 +56,19 @@ class LoopRepository:
 
     def all(self) -> list[Loop]:
         """Every loop, in the order of their names."""
+        known, version = self._known, self._version
+        if known is not None and not self._database.in_transaction:
+            return list(known)
         with self._database.read() as connection:
             rows = connection.execute(select(loops).where(loops.c.api == self._api).order_by(loops.c.name)).all()
-        return [_loop(row) for row in rows]
+        found = [_loop(row) for row in rows]
+        if version == self._version and not self._database.in_transaction:
+            self._known = found
+        return list(found)
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._known = None
 
     def pause(self, name: str, *, paused: bool) -> Loop:
         """Let a loop act, or not. Raises ``NotFoundError``."""
@@ -63,6 +76,7 @@ class LoopRepository:
         with self._database.write() as connection:
             values = {"paused": paused, "modified_at": self._clock.now()}
             connection.execute(update(loops).where(*self._loop(name)).values(**values))
+            self._database.after_commit(self._changed)
         return self.get(name)
 
     def delete(self, name: str) -> None:
@@ -75,6 +89,7 @@ class LoopRepository:
                 )
             connection.execute(delete(loop_cycles).where(*self._cycles(name)))
             connection.execute(delete(loops).where(*self._loop(name)))
+            self._database.after_commit(self._changed)
 
     def open(
         self,
