@@ -57,8 +57,14 @@ _LISTING = Listing(
 
 
 def create(vertex: Vertex, request: Message, call: Call) -> Message:
-    """CreatePipelineJob: the run begins at once."""
-    return begin(vertex, call.api, Start(request.parent, request.pipeline_job, request.pipeline_job_id))
+    """CreatePipelineJob: the run begins at once.
+
+    Its contexts are told at once, too: the SDK, which adds them to an experiment, looks again only while a job is
+    not done, and one whose tasks are cached is done before it looks.
+    """
+    job = begin(vertex, call.api, Start(request.parent, request.pipeline_job, request.pipeline_job_id))
+    fill_contexts(vertex, call, job, job.name, _spec_name(job))
+    return job
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
