@@ -17,7 +17,7 @@ from mlparity.apis.vertex.monitoring_runs import MonitoringRuns
 from mlparity.engine.events import Event, EventJournal
 from mlparity.ids import SeededIds
 from mlparity.monitoring.divergence import Distribution, distance, distribution
-from tests.vertex_bench import LOCATION, PARENT, VertexBench
+from tests.vertex_bench import LOCATION, PARENT, Twins, VertexBench
 
 IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
 DEPLOYED = "7"
@@ -285,3 +285,55 @@ def test_what_is_not_served_or_wrong_is_refused(world: World) -> None:
         assert refused(config, **more)[0] == "INVALID_ARGUMENT", (config, more)
     world.create(endpoint)
     assert refused(OBJECTIVE)[0] == "ALREADY_EXISTS"  # one job an endpoint
+
+
+def test_rest_and_grpc_answer_alike(tmp_path: Path) -> None:
+    machine = {"machineSpec": {"machineType": "n1-standard-2"}, "minReplicaCount": 1}
+    spec: Any = {"imageUri": IMAGE, "predictRoute": "/p", "healthRoute": "/h"}
+    with Twins(tmp_path) as twins:
+        benches = (twins.by_rest, twins.by_grpc)
+        for bench in benches:
+            bench.store.ensure_bucket("models")
+            bench.store.put_bytes("models", "m/model.joblib", b"joblib")
+        model = {"displayName": "m", "containerSpec": spec, "artifactUri": "gs://models/m"}
+        twins.call("ModelService.UploadModel", parent=PARENT, modelId="m", model=model)
+        twins.call("EndpointService.CreateEndpoint", parent=PARENT, endpointId="e", endpoint={"displayName": "e"})
+        endpoint = f"{PARENT}/endpoints/e"
+        deployed: Any = {"id": DEPLOYED, "model": f"{PARENT}/models/m", "dedicatedResources": machine}
+        operation = twins.call(
+            "EndpointService.DeployModel", endpoint=endpoint, deployedModel=deployed, trafficSplit={"0": 100}
+        )
+        for bench in benches:
+            assert bench.vertex.operations.wait(operation["name"], 30).done
+        objective = {"predictionDriftDetectionConfig": {"driftThresholds": {"temp": {"value": 0.2}}}}
+        job: Any = {
+            "displayName": "watch",
+            "endpoint": endpoint,
+            "modelDeploymentMonitoringObjectiveConfigs": [{"deployedModelId": DEPLOYED, "objectiveConfig": objective}],
+            "modelDeploymentMonitoringScheduleConfig": {"monitorInterval": "3600s"},
+            "loggingSamplingStrategy": {"randomSampleConfig": {"sampleRate": 0.5}},
+            "labels": {"team": "a"},
+        }
+        service = "JobService.{}ModelDeploymentMonitoringJob"
+        made = twins.call(service.format("Create"), parent=PARENT, modelDeploymentMonitoringJob=job)
+        name = made["name"]
+        for bench in benches:
+            MonitoringRuns(bench.vertex, off=lambda work: work()).run_due()
+        assert twins.call(service.format("Get"), name=name)["state"] == "JOB_STATE_RUNNING"
+        wanted = 'state="JOB_STATE_RUNNING" AND labels.team=a'
+        listed = twins.call("JobService.ListModelDeploymentMonitoringJobs", parent=PARENT, filter=wanted)
+        assert [one["name"] for one in listed["modelDeploymentMonitoringJobs"]] == [name]
+        search = "JobService.SearchModelDeploymentMonitoringStatsAnomalies"
+        asked: Any = {"modelDeploymentMonitoringJob": name, "deployedModelId": DEPLOYED}
+        assert twins.call(search, **asked, objectives=[{"type": "RAW_FEATURE_DRIFT"}]) == {}
+        refused = twins.refused(search, **asked, objectives=[{"type": "FEATURE_ATTRIBUTION_DRIFT"}])
+        assert refused.code == "UNIMPLEMENTED"
+        changed = {"name": name, "displayName": "renamed", "endpoint": f"{PARENT}/endpoints/other"}
+        update = service.format("Update")
+        told = twins.refused(update, modelDeploymentMonitoringJob=changed, updateMask="endpoint")
+        assert told.code == "INVALID_ARGUMENT"
+        done = twins.call(update, modelDeploymentMonitoringJob=changed, updateMask="displayName")
+        assert (done["response"]["displayName"], done["response"]["endpoint"]) == ("renamed", endpoint)
+        for method in ("Pause", "Resume", "Delete"):
+            twins.call(service.format(method), name=name)
+        assert twins.refused(service.format("Get"), name=name).code == "NOT_FOUND"

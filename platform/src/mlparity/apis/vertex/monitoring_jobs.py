@@ -67,13 +67,13 @@ def create(vertex: Vertex, request: Message, call: Call) -> Message:
     normalise(job)
     endpoint = ENDPOINTS.get(vertex, call.api, job.endpoint)
     check(job, {one.id for one in endpoint.deployed_models})
-    if endpoint.model_deployment_monitoring_job:
-        raise already_exists("ModelDeploymentMonitoringJob", endpoint.model_deployment_monitoring_job)
+    _check_free(endpoint)
     job.state = call.api.enum_number("JobState", PENDING)
     before = model_store.as_json(call.api, endpoint).get("predictRequestResponseLoggingConfig", {})
     _log_requests(vertex, call, job)
     with vertex.transaction():
         stored = ENDPOINTS.get(vertex, call.api, job.endpoint)
+        _check_free(stored)
         stored.model_deployment_monitoring_job = job.name
         ENDPOINTS.save(vertex, call.api, stored)
         made = JOBS.create(vertex, call.api, job, {"logging": before})
@@ -152,6 +152,12 @@ def delete(vertex: Vertex, request: Message, call: Call) -> Message:
             endpoint.model_deployment_monitoring_job = ""
             ENDPOINTS.save(vertex, call.api, endpoint)
         return vertex.operations.done(call, stored.message.name, call.new("google.protobuf.Empty"))
+
+
+def _check_free(endpoint: Message) -> None:
+    """An endpoint has one job at most."""
+    if endpoint.model_deployment_monitoring_job:
+        raise already_exists(JOBS.message, endpoint.model_deployment_monitoring_job)
 
 
 def _move(vertex: Vertex, call: Call, name: str, allowed: set[str], to: str) -> None:

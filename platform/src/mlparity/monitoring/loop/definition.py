@@ -19,6 +19,7 @@ NAMES = frozenset(
     }
 )  # fmt: skip
 _DAY = 86400
+_SEE = "see the examples in the READMEs of scenarios/sagemaker_deployment and scenarios/vertex_deployment"
 
 
 class _Frozen(BaseModel):
@@ -143,8 +144,7 @@ class LoopDefinition(_Frozen):
         """From what a YAML or JSON file holds. Raises ``InvalidRequestError`` naming the wrong members."""
         if not isinstance(document, dict):
             raise InvalidRequestError(
-                "the loop cannot be like that", "the file holds no mapping of names to values", "see the example in "
-                "scenarios/sagemaker_deployment/README.md",
+                "the loop cannot be like that", "the file holds no mapping of names to values", _SEE,
             )  # fmt: skip
         try:
             return cls.model_validate(document)
@@ -153,7 +153,7 @@ class LoopDefinition(_Frozen):
             raise InvalidRequestError(
                 "the loop cannot be like that",
                 "; ".join(wrong),
-                "see the example in scenarios/sagemaker_deployment/README.md",
+                _SEE,
             ) from None
 
 
