@@ -253,6 +253,7 @@ def test_a_loop_that_cannot_work_is_refused(world: World) -> None:
         ({"endpoint": "none"}, "is not there"),
         ({"retrain": {"pipeline": "gs://models/none.yaml"}}, "cannot be read"),
         ({"retrain": {"pipeline": "gs://models/pipeline.yaml", "parameters": {"moths": "1"}}}, "no parameter moths"),
+        ({"retrain": {"pipeline": "gs://models/pipeline.yaml"}}, "needs a value of months"),
         ({"rollout": {"deployment": {"steps": [5, 50]}}}, "steps must rise and end with 100"),
         ({"trigger": {"alarm": "a"}}, "is none of vertex's"),
     ]

@@ -188,6 +188,13 @@ class VertexLoopActions:
         if unknown:
             told = f"{definition.retrain.pipeline} has no parameter {unknown[0]}"
             raise InvalidRequestError(told, f"it has {', '.join(sorted(known))}", "mend `retrain: parameters:`")
+        given = {name for name, one in known.items() if "defaultValue" in one or one.get("isOptional")} | set(
+            parameters
+        )
+        missing = sorted(set(known) - given)
+        if missing:
+            told = f"{definition.retrain.pipeline} needs a value of {missing[0]}"
+            raise InvalidRequestError(told, "the parameter has no default", "give it under `retrain: parameters:`")
         if not typed:
             return {}
         return {
