@@ -41,6 +41,10 @@ class MlparityError(Exception):
         """The non-empty lines to show a person, most important first."""
         return tuple(line for line in (self.what, self.why, self.hint) if line)
 
+    def sentence(self) -> str:
+        """The same in one line, for a log or a vendor's message."""
+        return ". ".join(line.removesuffix(".") for line in self.lines())
+
 
 class ConfigurationError(MlparityError):
     """A profile, flag or environment variable is wrong."""

@@ -166,6 +166,10 @@ def _uv(runtime: Runtime) -> str:
     return found
 
 
+_HINT = "once built it needs no network; see runtimes.yaml for what it wants, or use a runtime of kind `host`"
+_PACKAGES_HINT = "look at the packages' names and versions; to install them, the package index must be reachable"
+
+
 def _run(runtime: Runtime, command: Sequence[str]) -> None:
     plain = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     building = {name.removeprefix(BUILD_VARIABLE): value for name, value in plain.items()}
@@ -174,5 +178,5 @@ def _run(runtime: Runtime, command: Sequence[str]) -> None:
         raise RuntimeUnavailableError(
             f"the environment of the runtime {runtime.name} cannot be built",
             done.stderr.strip()[-_TAIL:] or f"uv ended with {done.returncode}",
-            "once built it needs no network; see runtimes.yaml for what it wants, or use a runtime of kind `host`",
+            _PACKAGES_HINT if runtime.beside_host else _HINT,
         )

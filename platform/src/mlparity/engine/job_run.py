@@ -163,7 +163,7 @@ class JobRun:
             runtime = self._means.runtimes.resolve(self._job.spec.image)
             self._runtime = self._means.environments.with_packages(runtime, self._job.spec.requirements)
         except RuntimeUnavailableError as error:
-            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
+            raise JobFailedError(FailureKind.RUNTIME, error.sentence()) from error
         for workspace in self._workspaces:
             workspace.remove()
             workspace.prepare()
@@ -193,7 +193,7 @@ class JobRun:
             extended = replace(extended, requirements=(*extended.requirements, *requirement_lines(text)))
             self._runtime = self._means.environments.ready(extended)
         except RuntimeUnavailableError as error:
-            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
+            raise JobFailedError(FailureKind.RUNTIME, error.sentence()) from error
         self._prepared = {REQUIREMENTS_INSTALLED: "true"}
 
     def _execute(self) -> ProcessExit:
@@ -229,7 +229,7 @@ class JobRun:
             decides = self._job.spec.primary_decides
             return JobProcesses(self._means.executor, specs, self._signals.wake, primary_decides=decides)
         except (RuntimeUnavailableError, SandboxUnavailableError) as error:
-            raise JobFailedError(FailureKind.RUNTIME, ". ".join(error.lines())) from error
+            raise JobFailedError(FailureKind.RUNTIME, error.sentence()) from error
         except EngineError as error:
             raise JobFailedError(FailureKind.INTERNAL, str(error)) from error
 

@@ -35,7 +35,8 @@ class GooglePlace:
 
         from google.cloud import aiplatform
 
-        logging.getLogger("google.cloud.aiplatform").setLevel(logging.WARNING)  # else a line for every step of its own
+        for name in [each for each in logging.root.manager.loggerDict if each.startswith("google.cloud.aiplatform")]:
+            logging.getLogger(name).setLevel(logging.WARNING)  # else it tells every step of its own, with cloud links
         where = {"api_endpoint": self.api_endpoint, "api_transport": "rest"} if self.api_endpoint else {}
         aiplatform.init(
             project=self.project, location=self.location, staging_bucket=f"gs://{self.bucket}", **where, **options

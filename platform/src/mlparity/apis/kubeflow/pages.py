@@ -37,8 +37,8 @@ def page(api: Kubeflow, path: str) -> str:
     """The page at this path. Raises ``KubeflowError`` where there is none."""
     parts = [part for part in path.split("/") if part]
     match parts:
-        case []:
-            return _runs(api, "Runs", "ui/")
+        case [] | ["ui"]:
+            return _runs(api, "Runs", "" if path.endswith("ui/") else "ui/")
         case ["ui", "runs", "details", run_id]:
             return _run(api, bodies.get(api, RUN, run_id))
         case ["ui", "experiments", "details", experiment_id]:
@@ -67,7 +67,8 @@ def _runs(api: Kubeflow, title: str, base: str, experiment_id: str = "") -> str:
         )
         for run in found
     ]
-    return _html(title, _table(("run", "state", "created", "finished"), rows), _GO_ON)
+    back = _link(base, "all runs") if experiment_id else ""
+    return _html(title, back + _table(("run", "state", "created", "finished"), rows), _GO_ON)
 
 
 def _run(api: Kubeflow, run: Document) -> str:
@@ -93,7 +94,10 @@ def _run(api: Kubeflow, run: Document) -> str:
     ]
     head = ("task", "state", "from, to", "inputs", "outputs", "")
     given = f"<h2>Parameters</h2><pre>{escape(_json(parameters))}</pre>" if parameters else ""
-    return _html(f"Run {body['display_name']}", _facts(facts) + given + "<h2>Tasks</h2>" + _table(head, rows))
+    return _html(
+        f"Run {body['display_name']}",
+        _link("../../", "all runs") + _facts(facts) + given + "<h2>Tasks</h2>" + _table(head, rows),
+    )
 
 
 def _pipeline(api: Kubeflow, pipeline: Document, version_id: str) -> str:

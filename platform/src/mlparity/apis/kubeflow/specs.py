@@ -53,7 +53,9 @@ def read_struct(struct: Any) -> Spec:
         raise invalid("pipeline spec is empty")
     spec = Spec(struct)
     if not isinstance(spec.pipeline, Mapping) or "root" not in spec.pipeline:
-        raise invalid("unknown template format: pipeline spec is invalid: it has no root")
+        argo = str(struct.get("apiVersion", "")).startswith("argoproj.io/")
+        why = "it is an Argo workflow, as KFP v1 compiled; compile it with kfp 2" if argo else "it has no root"
+        raise invalid(f"unknown template format: pipeline spec is invalid: {why}")
     _require_name(spec.name)
     return spec
 

@@ -74,7 +74,7 @@ def prepare(
         try:
             runtime = environments.ready(runtimes.resolve(container.image))
         except RuntimeUnavailableError as error:
-            raise PreparationError(". ".join(error.lines())) from error
+            raise PreparationError(error.sentence()) from error
         ready = _prepared(container, f"container_{number}", runtime, artifacts)
         ready = _with_requirements(ready, runtimes.resolve(container.image), environments)
         prepared.append(_with_mlflow(ready))
@@ -90,7 +90,7 @@ def _with_requirements(container: PreparedContainer, plain: Runtime, environment
         wanted = (*plain.requirements, *requirement_lines(path.read_text("utf-8")))
         runtime = environments.ready(replace(plain, requirements=wanted))
     except RuntimeUnavailableError as error:
-        raise PreparationError(". ".join(error.lines())) from error
+        raise PreparationError(error.sentence()) from error
     return replace(container, runtime=runtime, environment={**container.environment, requirements.INSTALLED: "true"})
 
 

@@ -139,7 +139,7 @@ class Slot:
         try:
             worker = self._start_worker(self, self._wake)
         except (MlparityError, OSError) as error:
-            reason = ". ".join(error.lines()) if isinstance(error, MlparityError) else str(error)
+            reason = error.sentence() if isinstance(error, MlparityError) else str(error)
             self._events.failed(self, reason, started=False)
             return False
         was_ready = False
