@@ -66,7 +66,7 @@ def test_a_platform_spec_is_kept_beside_the_pipeline_spec(both: Both, package: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: Workflow\napiVersion: argoproj.io/v1alpha1\n", "has no root"),
+        ("kind: Workflow\napiVersion: argoproj.io/v1alpha1\n", "compile it with kfp 2"),
         ("pipelineInfo: {name: Upper Case}\nroot: {}\n", "only lowercase alphanumeric"),
         ("pipelineInfo: {}\nroot: {}\n", "name cannot be empty"),
         ("- {", "pipeline spec is invalid"),
