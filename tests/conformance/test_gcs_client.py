@@ -290,10 +290,18 @@ class TestObjects:
             whole.compose(parts * 11)
         with pytest.raises(NotFound, match="absent"):
             whole.compose([bucket.blob("absent")])
+        other = client.create_bucket(f"{bucket.name}-copy")
         twice = bucket.blob("twice")
         twice.compose([whole, parts[0]])
         assert twice.component_count == 4
-        other = client.create_bucket(f"{bucket.name}-copy")
+        absent = bucket.blob("absent")
+        for copies in (
+            lambda: other.blob("made").rewrite(absent),
+            lambda: bucket.copy_blob(absent, other, "made"),
+            lambda: bucket.move_blob(absent, "made"),
+        ):
+            with pytest.raises(NotFound, match=f"No such object: {bucket.name}/absent"):  # not the one to be made
+                copies()
         copied = bucket.copy_blob(twice, other, "copied")
         assert (copied.crc32c, copied.component_count) == (twice.crc32c, 4)
         renamed = bucket.rename_blob(parts[0], "renamed")
@@ -384,6 +392,9 @@ def test_every_method_tells_what_is_missing_or_malformed(endpoint: GcsEndpoint, 
     assert requests.get(address, timeout=10).status_code == 400
     half = '{"metadata": {"k": "\\ud800"}}'  # no character, so no header could carry it
     assert requests.patch(address.partition("?")[0], half, timeout=10).status_code == 400
+    copying = {"x-goog-copy-source": f"/{bucket.name}/gone"}  # the XML API
+    answer = requests.put(f"{endpoint.url}/{bucket.name}/made", headers=copying, timeout=10)
+    assert (answer.status_code, f"<Message>No such object: {bucket.name}/gone" in answer.text) == (404, True)
 
 
 def test_batches(client: Any, bucket: Any) -> None:

@@ -83,7 +83,7 @@ def move(call: Call) -> GcsResponse:
     """Rename the live generation of an object, in one step."""
     check_absent(call)
     request = call.request
-    source = call.store.generations.get(request.bucket, request.params["sourceObject"])
+    source = source_of(call, request.bucket, request.params["sourceObject"])
     check(condition_of(call, "ifSource"), source)
     condition, name = condition_of(call), check_object_name(request.name)
     if name == source.key:
@@ -91,6 +91,14 @@ def move(call: Call) -> GcsResponse:
     check_now(call, name, condition)
     properties = Properties(source.headers, source.user_metadata, source.checksums, source.tags)
     return answer(call, call.store.generations.move(source, name, _stage(call, source), properties, condition))
+
+
+def source_of(call: Call, bucket: str, name: str, generation: int | None = None) -> ObjectInfo:
+    """What is copied. Raises ``GcsError`` 404 that names it, and not the object to be made."""
+    try:
+        return call.store.generations.get(bucket, name, generation)
+    except NoSuchObjectError:
+        raise no_such_object(bucket, name) from None
 
 
 def _stage(call: Call, source: ObjectInfo) -> Staged:
@@ -103,7 +111,7 @@ def _stage(call: Call, source: ObjectInfo) -> Staged:
 def _copied(call: Call) -> ObjectInfo:
     check_absent(call)
     params, request = call.request.params, call.request
-    source = call.store.generations.get(params["sourceBucket"], params["sourceObject"], call.number("sourceGeneration"))
+    source = source_of(call, params["sourceBucket"], params["sourceObject"], call.number("sourceGeneration"))
     check(condition_of(call, "ifSource"), source)
     bucket = call.store.buckets.get(request.bucket)
     condition = condition_of(call)
@@ -143,9 +151,7 @@ def _component(call: Call, source: Any) -> ObjectInfo:
         wanted = None if generation is None else int(generation)
         required = (source.get("objectPreconditions") or {}).get("ifGenerationMatch")
         condition = Condition(generation=None if required is None else int(required))
-        info = call.store.generations.get(call.request.bucket, source["name"], wanted)
-    except NoSuchObjectError:
-        raise no_such_object(call.request.bucket, source["name"]) from None
+        info = source_of(call, call.request.bucket, source["name"], wanted)
     except (ValueError, TypeError, AttributeError):
         raise invalid("Invalid value for the generation of a source object") from None
     check(condition, info)

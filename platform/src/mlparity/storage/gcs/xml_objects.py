@@ -13,6 +13,7 @@ from mlparity.storage.bucketstore import Condition, Properties, Staged, UploadIn
 from mlparity.storage.gcs import resumable
 from mlparity.storage.gcs.buckets_json import default_class
 from mlparity.storage.gcs.conditions import check_xml_read, xml_condition_of
+from mlparity.storage.gcs.copies import source_of
 from mlparity.storage.gcs.errors import GcsError, invalid, not_implemented
 from mlparity.storage.gcs.media import send
 from mlparity.storage.gcs.message import Call, GcsResponse, check_object_name
@@ -90,7 +91,7 @@ def copy_object(call: Call) -> GcsResponse:
     _check_write(call)
     bucket, _, name = unquote(call.request.headers["x-goog-copy-source"]).lstrip("/").partition("/")
     generation = call.request.headers.get("x-goog-copy-source-generation", "")
-    source = call.store.generations.get(bucket, name, int(generation) if generation.isdecimal() else None)
+    source = source_of(call, bucket, name, int(generation) if generation.isdecimal() else None)
     staged = call.store.stage_copy(bucket, name, source.version_id)
     if call.request.headers.get("x-goog-metadata-directive", "COPY").upper() == "REPLACE":
         properties = _properties(call, staged)
