@@ -46,6 +46,8 @@ _STATES = {
     StepStatus.FAILED: TaskState.FAILED,
     StepStatus.SUCCEEDED: TaskState.SUCCEEDED,
     StepStatus.SKIPPED: TaskState.SKIPPED,
+    StepStatus.STARTING: TaskState.RUNNING,
+    StepStatus.RETRYING: TaskState.RUNNING,
 }
 
 
