@@ -27,6 +27,7 @@ _LENGTH = 10
 _PEER_LENGTH = 3
 _CACHED = "five steps, cached"
 _POLL_SECONDS = 0.005
+_POLL_SHARE = 0.02  # of the time until now: an answer tells all tasks of a loop
 _QUIET_SHARE = 0.8
 _LIMIT_SECONDS = 300
 
@@ -68,8 +69,9 @@ def _five_steps(runs: _Runs, folder: Path, rounds: int) -> list[Result]:
 def _loop(runs: _Runs, rounds: int) -> list[Result]:
     peer = _peer(loop, {"items": list(range(_PEER_LOOP))})
     ours = runs.of("loop", loop, {"items": list(range(LOOP))}, tasks=LOOP)
-    peer()  # unmeasured
-    samples = in_turns(min(rounds, 2), {OURS: lambda: [ours()], PEER: lambda: [timed(peer)]})
+    ours()  # unmeasured, and the peer's, too
+    peer()
+    samples = in_turns(rounds, {OURS: lambda: [ours()], PEER: lambda: [timed(peer)]})
     each = {PEER: [seconds * 1000 / _PEER_LOOP for seconds in samples[PEER]]}
     mine = [seconds * 1000 / LOOP for seconds in samples[OURS]]
     return [
@@ -137,7 +139,7 @@ class _Runs:
             if run.finished_at is not None or seconds > _LIMIT_SECONDS:
                 raise RuntimeError(f"the run is {run.state} after {seconds:.1f} s: {run.error}")
             asked += 1
-            time.sleep(_POLL_SECONDS)
+            time.sleep(max(_POLL_SECONDS, _POLL_SHARE * seconds))
 
 
 def _check(run: Any, tasks: int, *, cached: bool) -> None:
