@@ -25,7 +25,8 @@ def check_rejected(platform: Platform, ended: Ended) -> dict[str, Any]:
     """The states of a run whose model was not good enough; the record that it left."""
     platform.check(ended.state == "SUCCEEDED", f"the run ended {ended.state}: {ended.error}")
     states = ended.states()
-    platform.check(states.get("reject") == "SUCCEEDED", f"there is no record of the rejection: {states}")
+    # SKIPPED: what an earlier run of the scenario left is used again, as Vertex tells a cache hit.
+    platform.check(states.get("reject") in {"SUCCEEDED", "SKIPPED"}, f"there is no record of the rejection: {states}")
     platform.check(
         states.get("register", "NOT_TRIGGERED") in {"NOT_TRIGGERED", "SKIPPED"}, f"it was registered: {states}"
     )
