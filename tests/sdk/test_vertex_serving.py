@@ -98,6 +98,10 @@ def test_versions_and_aliases(cloud: Cloud) -> None:
     registry.add_version_aliases(["default"], "1")
     assert cloud.sdk.Model("flights").version_id == "1"
     assert cloud.sdk.Model("flights@challenger").version_id == "2"
+    registry.update_version("2", version_description="another one", labels={"state": "tried"})
+    told = [(one.version_id, one.version_description) for one in registry.list_versions()]
+    assert sorted(told)[1] == ("2", "another one")
+    assert dict(cloud.sdk.Model("flights").labels) == {}
     (found,) = cloud.sdk.Model.list(filter='display_name="flights"')
     assert found.resource_name == cloud.model.resource_name
     from google.api_core.exceptions import BadRequest

@@ -96,8 +96,14 @@ def _expect(vertex: Vertex, resource: Json) -> None:
 
 
 def get(vertex: Vertex, request: Message, call: Call) -> Message:
-    """GetModel: the default version, or the one that @VERSION or @ALIAS names."""
-    return MODELS.read(call.api, store.get(vertex, request.name))
+    """GetModel: the default version, or the one that @VERSION or @ALIAS names.
+
+    The name of one that was asked for has its @VERSION: the SDK sends it back to update that version.
+    """
+    found = store.get(vertex, request.name)
+    if store.split(request.name)[1]:
+        found = {**found, "name": f"{found['name']}@{found['versionId']}"}
+    return MODELS.read(call.api, found)
 
 
 def list_(vertex: Vertex, request: Message, call: Call) -> Message:
