@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ class SandboxedProcess:
         self._reading = threading.Lock()
         self._ended = threading.Event()
         self._exit: ProcessExit | None = None
+        self._first: Mapping[str, Any] | None = None  # what it said first, whoever read it
 
     def wait(self, timeout: float | None = None) -> ProcessExit | None:
         """Block until it ends (None where ``timeout`` seconds pass first)."""
@@ -52,13 +54,12 @@ class SandboxedProcess:
     def await_start(self) -> str | None:
         """Block until the command runs; what went wrong, otherwise."""
         with self._reading:
-            try:
-                received = wire.receive_json(self._control)
-            except (OSError, EOFError):
-                received = None
-        if received is None:
+            if self._first is None:  # else it has ended before this thread had its turn
+                with contextlib.suppress(OSError, EOFError):
+                    self._hear()
+        if self._first is None:
             return "the job's first process was killed"
-        error = received[0].get("error")
+        error = self._first.get("error")
         return None if error is None else str(error)
 
     def end(self, *, lost: bool = False) -> None:
@@ -76,11 +77,17 @@ class SandboxedProcess:
         self._ended.set()
         self._clean()
 
+    def _hear(self) -> Mapping[str, Any] | None:
+        received = wire.receive_json(self._control)
+        message: Mapping[str, Any] | None = received[0] if received else None
+        self._first = self._first or message
+        return message
+
     def _read_exit(self) -> ProcessExit:
         try:
-            while received := wire.receive_json(self._control):
-                if "exit" in received[0]:
-                    return _as_exit(received[0], self._clock.monotonic() - self._began)
+            while message := self._hear():
+                if "exit" in message:
+                    return _as_exit(message, self._clock.monotonic() - self._began)
         except (OSError, EOFError, ValueError):
             pass
         return _KILLED
