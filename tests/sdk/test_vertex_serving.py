@@ -182,7 +182,7 @@ def test_batch_predictions_write_files(cloud: Cloud) -> None:
         batch_prediction_job={
             "display_name": "picked",
             "model": cloud.challenger.versioned_resource_name,
-            "input_config": {"instances_format": "jsonl", "gcs_source": {"uris": [cloud.gs("batch/*.jsonl")]}},
+            "input_config": {"instances_format": "jsonl", "gcs_source": {"uris": [cloud.gs("batch/in*.jsonl")]}},
             "instance_config": {"instance_type": "array", "key_field": "id", "included_fields": ["a", "b"]},
             "output_config": {
                 "predictions_format": "jsonl",
