@@ -72,8 +72,7 @@ class Environments:
         shutil.rmtree(folder, ignore_errors=True)  # half built, by somebody who was killed
         self._root.mkdir(parents=True, exist_ok=True)
         uv = _uv(runtime)
-        version = runtime.python_version or _own_version()
-        _run(runtime, [uv, "venv", "--quiet", "--python", version, str(folder)])
+        _run(runtime, [uv, "venv", "--quiet", "--python", _interpreter(runtime), str(folder)])
         python = str(folder / "bin" / "python")
         install = [uv, "pip", "install", "--quiet", "--python", python]
         if runtime.beside_host:
@@ -148,6 +147,12 @@ def _is_installed(package: str) -> bool:
         return wanted.url is None and wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
     except (InvalidRequirement, metadata.PackageNotFoundError):
         return False
+
+
+def _interpreter(runtime: Runtime) -> str:
+    """What uv is told to use: this very interpreter where its version will do, which uv need not find or fetch."""
+    version = runtime.python_version or _own_version()
+    return str(getattr(sys, "_base_executable", sys.executable)) if version == _own_version() else version
 
 
 def _own_version() -> str:
