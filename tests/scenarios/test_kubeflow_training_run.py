@@ -16,6 +16,8 @@ def test_it_runs_and_everything_holds(stack: RunningStack) -> None:
     assert "keep-model" in said
     assert "<- split-flights <- fetch-flights" in said
     assert "the very same model" in said
+    versioning = stack.client("s3").get_bucket_versioning(Bucket=stack.config.pipelines_bucket)
+    assert versioning["Status"] == "Enabled"
 
 
 @pytest.mark.parametrize(
