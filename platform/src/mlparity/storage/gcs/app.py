@@ -25,13 +25,13 @@ from mlparity.storage.gcs.fields import select
 from mlparity.storage.gcs.message import JSON_TYPE, Call, Context, GcsRequest, GcsResponse, Received, parse_request
 from mlparity.storage.gcs.operations import BATCH_PATH, Route, is_xml, resolve
 from mlparity.storage.gcs.signed_urls import check_signature
+from mlparity.wire.answers import encoded, lifespan, send_answer
 from mlparity.wire.bodies import (
     BodyTooLongError,
     ClientGoneError,
     Receiver,
     RequestBody,
     read_all,
-    send_stream,
     stream_into,
 )
 
@@ -71,7 +71,7 @@ class GcsApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -215,20 +215,8 @@ async def _document(receive: Receive, limit: int = MAX_DOCUMENT) -> bytes:
 async def _send(response: GcsResponse, head: bool, receive: Receive, send: Send) -> None:
     if response.stream is not None and response.length is None:
         await _send_unmeasured(response, send)
-        return
-    length = response.length if response.length is not None else len(response.body)
-    headers = _encoded(response.headers)
-    if response.status not in _LENGTHLESS:
-        headers.append((b"content-length", str(length).encode()))
-    try:
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if response.stream is None or head:
-            await send({"type": "http.response.body", "body": b"" if head else response.body})
-        else:
-            await send_stream(response.stream, length, receive, send)
-    finally:
-        if response.stream is not None:
-            await to_thread.run_sync(response.stream.close)
+    else:
+        await send_answer(response, head, receive, send)
 
 
 async def _send_unmeasured(response: GcsResponse, send: Send) -> None:
@@ -237,21 +225,9 @@ async def _send_unmeasured(response: GcsResponse, send: Send) -> None:
     if stream is None:
         return
     try:
-        await send({"type": "http.response.start", "status": response.status, "headers": _encoded(response.headers)})
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded(response.headers)})
         while chunk := await to_thread.run_sync(stream.read, SMALL):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         await to_thread.run_sync(stream.close)
-
-
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("utf-8", "surrogateescape")) for name, value in headers.items()]
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

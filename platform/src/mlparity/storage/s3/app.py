@@ -23,7 +23,8 @@ from mlparity.storage.s3.message import Call, Context, S3Request, S3Response, pa
 from mlparity.storage.s3.operations import Operation, resolve
 from mlparity.storage.s3.properties import check_headers
 from mlparity.storage.s3.receive import ObjectReceiver, declared_size
-from mlparity.wire.bodies import BodyTooLongError, ClientGoneError, RequestBody, read_all, send_stream, stream_into
+from mlparity.wire.answers import lifespan, send_answer
+from mlparity.wire.bodies import BodyTooLongError, ClientGoneError, RequestBody, read_all, stream_into
 from mlparity.wire.sigv4 import SignatureError, Verified, verify
 from mlparity.wire.xml_write import Node, render
 
@@ -60,7 +61,7 @@ class S3App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -80,7 +81,7 @@ class S3App:
             **response.headers,
             **({} if reusable else {"connection": "close"}),
         }
-        await _send(replace(response, headers=headers), scope["method"] == "HEAD", receive, send)
+        await send_answer(replace(response, headers=headers), scope["method"] == "HEAD", receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> S3Response:
         request = parse_request(scope)
@@ -167,29 +168,3 @@ async def _document(request: S3Request, receive: Receive) -> bytes:
         return await read_all(receive, MAX_DOCUMENT)
     except BodyTooLongError:
         raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(MAX_DOCUMENT)}) from None
-
-
-async def _send(response: S3Response, head: bool, receive: Receive, send: Send) -> None:
-    length = response.length if response.length is not None else len(response.body)
-    headers = [
-        (name.encode("latin-1"), value.encode("utf-8", "surrogateescape")) for name, value in response.headers.items()
-    ]
-    if response.status not in (204, 304):
-        headers.append((b"content-length", str(length).encode()))
-    try:
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if response.stream is None or head:
-            await send({"type": "http.response.body", "body": b"" if head else response.body})
-        else:
-            await send_stream(response.stream, length, receive, send)
-    finally:
-        if response.stream is not None:
-            await to_thread.run_sync(response.stream.close)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
