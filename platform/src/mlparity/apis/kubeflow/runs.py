@@ -175,7 +175,7 @@ OPERATIONS = (
         "RunService.CreateRun",
         create,
         "Failed to create a run",
-        "service accounts are kept and not used; namespaces are ignored; plugins_input is refused: no plugin is installed",
+        "service accounts are kept and not used; namespaces are ignored; plugins_input is refused",
     ),
     Operation("RunService.GetRun", get, "Failed to get a run"),
     Operation("RunService.ListRuns", list_all, "Failed to list runs", "runs without their task details, as KFP's"),
